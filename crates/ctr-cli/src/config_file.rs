@@ -1,0 +1,142 @@
+//! The configuration file: a small TOML document whose unknown keys are errors.
+//!
+//! ```toml
+//! default_runtime = "crun"
+//!
+//! [runtimes]
+//! mine = "/opt/runtime/bin/mine"
+//! ```
+//!
+//! The file names programs that are executed with the rights of the engine, so one that others may write to is refused.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ctr_sys::Root;
+use serde::Deserialize;
+
+use crate::error::CommandError;
+use crate::parse::runtime;
+
+/// No sensible configuration is larger.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Write permission of the group and of others.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// What the file says; absent keys are `None` or empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConfigFile {
+    /// The runtime of containers that name none.
+    pub(crate) default_runtime: Option<String>,
+    /// Runtimes by name, each the absolute path of its program.
+    #[serde(default)]
+    pub(crate) runtimes: BTreeMap<String, PathBuf>,
+}
+
+/// Whether a file that is not there is fine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Required,
+    Optional,
+}
+
+impl ConfigFile {
+    /// Reads and checks the file at an absolute path.
+    ///
+    /// # Errors
+    /// A required file that is missing, one that is not a regular file, is too large or may be written to by others, and every fault
+    /// of its text, by line.
+    pub(crate) fn read(path: &Path, presence: Presence, euid: u32) -> Result<Self, CommandError> {
+        let failed = |why: String| CommandError::failed(format!("configuration file {}: {why}", path.display()));
+        let root = Root::open(Path::new("/")).map_err(|error| failed(error.to_string()))?;
+        let relative = path.strip_prefix("/").unwrap_or(path);
+        let Some(bytes) = root.read(relative, MAX_BYTES).map_err(|error| failed(error.to_string()))? else {
+            return match presence {
+                Presence::Optional => Ok(Self::default()),
+                Presence::Required => Err(failed("it does not exist".to_owned())),
+            };
+        };
+        let metadata = root.metadata(relative).map_err(|error| failed(error.to_string()))?;
+        if metadata.is_none_or(|found| found.mode & WRITABLE_BY_OTHERS != 0 || ![0, euid].contains(&found.uid)) {
+            return Err(failed("others may write to it; it must belong to root and be writable by its owner alone".to_owned()));
+        }
+        let text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8 text".to_owned()))?;
+        Self::parse(&text).map_err(failed)
+    }
+
+    /// Parses the text; the error is one line.
+    fn parse(text: &str) -> Result<Self, String> {
+        let file: Self = toml::from_str(text).map_err(|error| located(text, &error))?;
+        if let Some(name) = &file.default_runtime {
+            runtime::check(name).map_err(|why| format!("default_runtime \"{name}\": {why}"))?;
+        }
+        for (name, path) in &file.runtimes {
+            runtime::check_name(name).map_err(|why| format!("runtimes.{name}: {why}"))?;
+            if !path.is_absolute() {
+                return Err(format!("runtimes.{name} \"{}\": must be an absolute path", path.display()));
+            }
+        }
+        Ok(file)
+    }
+}
+
+fn located(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', ", ");
+    let line = |at: usize| 1 + text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count();
+    error.span().map_or_else(|| message.clone(), |span| format!("line {}: {message}", line(span.start)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(text: &str, expected: &Expect) {
+        let shown = match ConfigFile::parse(text) {
+            Ok(file) => format!("{file:?}\n"),
+            Err(why) => format!("error: {why}\n"),
+        };
+        expected.assert_eq(&shown);
+    }
+
+    #[test]
+    fn a_whole_file() {
+        check("default_runtime = \"crun\"\n[runtimes]\nmine = \"/opt/mine\"\n", &expect![[""]]);
+        check("", &expect![[""]]);
+    }
+
+    #[test]
+    fn faults_are_named_by_key_and_line() {
+        check("\ndefault_runtme = \"crun\"\n", &expect![[""]]);
+        check("default_runtime = 3", &expect![[""]]);
+        check("[runtimes\n", &expect![[""]]);
+        check("default_runtime = \"../x\"", &expect![[""]]);
+        check("[runtimes]\nmine = \"bin/mine\"", &expect![[""]]);
+        check("[runtimes]\nbuiltin = \"/bin/mine\"", &expect![[""]]);
+        check("[runtimes]\n\"a/b\" = \"/bin/mine\"", &expect![[""]]);
+    }
+
+    #[test]
+    fn a_missing_file_matters_only_when_it_was_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ctr.toml");
+        let read = |presence| ConfigFile::read(&path, presence, rustix::process::geteuid().as_raw());
+        assert_eq!(read(Presence::Optional).unwrap(), ConfigFile::default());
+        assert!(read(Presence::Required).unwrap_err().message().contains("does not exist"));
+    }
+
+    #[test]
+    fn a_file_that_others_may_write_to_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ctr.toml");
+        ctr_sys::replace_file(&path, b"default_runtime = \"crun\"", 0o600, ctr_sys::Sync::No).unwrap();
+        let read = || ConfigFile::read(&path, Presence::Required, rustix::process::geteuid().as_raw());
+        assert_eq!(read().unwrap().default_runtime.as_deref(), Some("crun"));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(read().unwrap_err().message().contains("others may write"));
+    }
+}

@@ -1,0 +1,128 @@
+//! The wake file: touched after a commit, watched by followers.
+
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use ctr_sys::{Deadline, SysError, SysResult, create_private_dir};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, UTIME_NOW};
+use rustix::io::Errno;
+
+/// Tells followers that something was committed: sets the times of the wake file `path`, and makes it (0600, in a
+/// private directory) when it is missing.
+///
+/// # Errors
+/// The file can neither be touched nor made. What was committed before stays committed.
+pub fn touch(path: &Path) -> SysResult<()> {
+    match set_times(path) {
+        Err(Errno::NOENT) => create(path),
+        other => other.map_err(|errno| failed("touch", path, errno)),
+    }
+}
+
+fn set_times(path: &Path) -> rustix::io::Result<()> {
+    let now = || Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_NOW,
+    };
+    let times = Timestamps {
+        last_access: now(),
+        last_modification: now(),
+    };
+    rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// Makes the file without opening it, so that two makers cannot disturb each other.
+fn create(path: &Path) -> SysResult<()> {
+    if let Some(parent) = path.parent() {
+        create_private_dir(parent)?;
+    }
+    match rustix::fs::mknodat(CWD, path, FileType::RegularFile, Mode::RUSR | Mode::WUSR, 0) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(failed("create", path, errno)),
+    }
+}
+
+fn failed(operation: &'static str, path: &Path, errno: Errno) -> SysError {
+    SysError::new(operation, path.display().to_string(), errno.into())
+}
+
+/// An inotify(7) watch on the wake file that survives its deletion.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    inotify: OwnedFd,
+    path: PathBuf,
+}
+
+impl Watch {
+    /// Watches `path`, made when it is missing. Only what happens from now on is seen.
+    pub(crate) fn start(path: &Path) -> SysResult<Self> {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
+            .map_err(|errno| failed("watch", path, errno))?;
+        let watch = Self {
+            inotify,
+            path: path.to_owned(),
+        };
+        watch.add()?;
+        Ok(watch)
+    }
+
+    /// Waits until the file was touched (`true`) or the deadline has passed (`false`). May wake without a cause.
+    pub(crate) fn wait(&self, deadline: Deadline) -> SysResult<bool> {
+        let mut fds = [PollFd::new(&self.inotify, PollFlags::IN)];
+        let timeout = deadline.remaining().map(timespec);
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(0) => return Ok(false),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(failed("wait for", &self.path, errno)),
+        }
+        if self.drain()? == WatchState::Ended {
+            self.add()?;
+        }
+        Ok(true)
+    }
+
+    fn add(&self) -> SysResult<()> {
+        let flags = WatchFlags::ATTRIB | WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE;
+        loop {
+            match inotify::add_watch(&self.inotify, &self.path, flags) {
+                Ok(_) => return Ok(()),
+                Err(Errno::NOENT) => create(&self.path)?,
+                Err(errno) => return Err(failed("watch", &self.path, errno)),
+            }
+        }
+    }
+
+    fn drain(&self) -> SysResult<WatchState> {
+        let mut buffer = [MaybeUninit::uninit(); 1024];
+        let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
+        let mut state = WatchState::Lasting;
+        loop {
+            match reader.next() {
+                Ok(event) if event.events().contains(ReadFlags::IGNORED) => {
+                    state = WatchState::Ended;
+                }
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) => return Ok(state),
+                Err(errno) => return Err(failed("watch", &self.path, errno)),
+            }
+        }
+    }
+}
+
+/// Whether the kernel still watches the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WatchState {
+    Lasting,
+    /// The file is gone, and the watch with it.
+    Ended,
+}
+
+fn timespec(left: std::time::Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(left.subsec_nanos()),
+    }
+}

@@ -1,0 +1,148 @@
+//! The one trait through which every OCI runtime is spoken to, and the data of its calls.
+//!
+//! The verbs and the status words are those of the OCI runtime specification ("Runtime and Lifecycle"); the shape of a call
+//! follows the command line that runc, crun and youki share. Absent on purpose: anything about images, networks or
+//! logs; those belong to other layers. An implementation keeps no state of its own between calls: the runtime's state lives
+//! below [`Target::root`].
+
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use ctr_sys::{Deadline, Signal};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::RuntimeFailure;
+use crate::features::RuntimeFeatures;
+
+/// The container that a call is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The runtime's state directory (`--root`); each container of ours has its own.
+    pub root: &'a Path,
+    /// The container's id as the runtime knows it.
+    pub id: &'a str,
+    /// When the call is given up and the runtime's process killed.
+    pub deadline: Deadline,
+}
+
+/// The three standard streams that the container's first process receives.
+#[derive(Clone, Copy, Debug)]
+pub struct StdioFds<'a> {
+    /// Becomes descriptor 0.
+    pub stdin: BorrowedFd<'a>,
+    /// Becomes descriptor 1.
+    pub stdout: BorrowedFd<'a>,
+    /// Becomes descriptor 2.
+    pub stderr: BorrowedFd<'a>,
+}
+
+/// What `create` needs beside its [`Target`].
+#[derive(Clone, Copy, Debug)]
+pub struct CreateCall<'a> {
+    /// The bundle: a directory that holds `config.json`.
+    pub bundle: &'a Path,
+    /// Where the runtime writes the pid of the container's first process, in decimal.
+    pub pid_file: &'a Path,
+    /// The streams of the container's first process.
+    pub stdio: StdioFds<'a>,
+}
+
+/// The answer of a successful `create`: the first process exists and waits for `start`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Its pid, as seen by the caller.
+    pub pid: i32,
+}
+
+/// The status words of the OCI runtime specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuntimeStatus {
+    /// `create` is under way.
+    Creating,
+    /// `create` is done, the program has not been started.
+    Created,
+    /// The program runs.
+    Running,
+    /// The first process has ended.
+    Stopped,
+    /// All processes are frozen (an extension that all runtimes share).
+    Paused,
+}
+
+/// The answer of `state`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeState {
+    /// What the runtime says of the container.
+    pub status: RuntimeStatus,
+    /// Pid of the first process; `None` when the runtime gives none (a stopped container).
+    pub pid: Option<i32>,
+}
+
+/// Whom a signal goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KillScope {
+    /// The container's first process.
+    Init,
+    /// Every process of the container.
+    All,
+}
+
+/// How `delete` treats a container that still runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeleteMode {
+    /// Refuse it.
+    Stopped,
+    /// Kill it first; a container that does not exist is success.
+    Force,
+}
+
+/// An OCI runtime: a program that is run for each verb, or a library behind the same verbs.
+///
+/// Every method returns [`RuntimeFailure`] with its kind when the runtime refuses, dies, answers nonsense, or passes the
+/// deadline of its target.
+pub trait OciRuntime {
+    /// The name under which the runtime was configured, for messages.
+    fn name(&self) -> &str;
+
+    /// Creates the container; afterwards its first process waits for [`OciRuntime::start`].
+    ///
+    /// # Errors
+    /// [`RuntimeFailure`]; nothing of the container is promised to be gone then: the caller deletes it with [`DeleteMode::Force`].
+    fn create(&self, target: Target<'_>, call: CreateCall<'_>) -> Result<Created, RuntimeFailure>;
+
+    /// Lets the first process execute the program.
+    ///
+    /// # Errors
+    /// [`RuntimeFailure`], also when the container is not in status `created`.
+    fn start(&self, target: Target<'_>) -> Result<(), RuntimeFailure>;
+
+    /// Asks for the container's status.
+    ///
+    /// # Errors
+    /// [`RuntimeFailure`] of kind `NoSuchContainer` when the runtime does not know the container.
+    fn state(&self, target: Target<'_>) -> Result<RuntimeState, RuntimeFailure>;
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// [`RuntimeFailure`], also when the container does not run.
+    fn kill(
+        &self,
+        target: Target<'_>,
+        signal: Signal,
+        scope: KillScope,
+    ) -> Result<(), RuntimeFailure>;
+
+    /// Removes what the runtime keeps of the container. Success proves little: callers check the cgroup and the state directory.
+    ///
+    /// # Errors
+    /// [`RuntimeFailure`].
+    fn delete(&self, target: Target<'_>, mode: DeleteMode) -> Result<(), RuntimeFailure>;
+
+    /// What the runtime is and can do.
+    ///
+    /// # Errors
+    /// [`RuntimeFailure`] when it cannot be asked.
+    fn features(&self, deadline: Deadline) -> Result<RuntimeFeatures, RuntimeFailure>;
+}

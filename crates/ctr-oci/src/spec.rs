@@ -1,0 +1,212 @@
+//! Building a runtime specification (`config.json`) with safe defaults.
+//!
+//! Everything that is not asked for has the safe value: a small set of capabilities, every namespace private but the user's, all
+//! devices denied but the harmless ones, host information in procfs and sysfs hidden, cgroups read-only. The defaults are data
+//! in the modules below this one. Absent on purpose: seccomp and security labels (not every runtime enforces them), user
+//! namespaces, and any way for text of somebody else (an image's annotations) to get into a specification unasked.
+
+mod host;
+mod hostname;
+mod linux;
+mod mounts;
+mod process;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{PosixRlimitType, Process, Root, Spec};
+
+pub use host::HostFacts;
+pub use hostname::Hostname;
+pub use linux::{CgroupNamespace, MASKED_PATHS, NetworkNamespace, READONLY_PATHS};
+pub use mounts::{Access, BindMount};
+pub use process::{
+    DEFAULT_CAPABILITIES, ProcessBuilder, Rlimit, Terminal, UserIds, capabilities,
+};
+
+use crate::error::OciError;
+use process::absolute;
+
+/// The version of the specification that we write. Every runtime takes it; some refuse a minor version that they do not know.
+const OCI_VERSION: &str = "1.0.2";
+
+/// Builds a runtime specification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "nothing is built before `build`"]
+pub struct SpecBuilder {
+    root: PathBuf,
+    root_access: Access,
+    process: ProcessBuilder,
+    hostname: Option<Hostname>,
+    mounts: Vec<BindMount>,
+    network: NetworkNamespace,
+    cgroup_namespace: CgroupNamespace,
+    cgroup_path: Option<String>,
+    annotations: BTreeMap<String, String>,
+    host: Option<HostFacts>,
+}
+
+impl SpecBuilder {
+    /// A container whose root is the directory `root` (an absolute path), with a private network and the caller's cgroup namespace.
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            root_access: Access::ReadWrite,
+            process: ProcessBuilder::new(),
+            hostname: None,
+            mounts: Vec::new(),
+            network: NetworkNamespace::Private,
+            cgroup_namespace: CgroupNamespace::Host,
+            cgroup_path: None,
+            annotations: BTreeMap::new(),
+            host: None,
+        }
+    }
+
+    /// What the container may do with its root; read and write by default.
+    pub fn root_access(mut self, access: Access) -> Self {
+        self.root_access = access;
+        self
+    }
+
+    /// Sets the whole process part at once; replaces what was set of it before.
+    pub fn process(mut self, process: ProcessBuilder) -> Self {
+        self.process = process;
+        self
+    }
+
+    /// As [`ProcessBuilder::args`].
+    pub fn args<T: Into<String>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
+        self.process = self.process.args(args);
+        self
+    }
+
+    /// As [`ProcessBuilder::env`].
+    pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.process = self.process.env(key, value);
+        self
+    }
+
+    /// As [`ProcessBuilder::cwd`].
+    pub fn cwd(mut self, cwd: impl Into<PathBuf>) -> Self {
+        self.process = self.process.cwd(cwd);
+        self
+    }
+
+    /// As [`ProcessBuilder::user`].
+    pub fn user(mut self, user: UserIds) -> Self {
+        self.process = self.process.user(user);
+        self
+    }
+
+    /// As [`ProcessBuilder::terminal`].
+    pub fn terminal(mut self, terminal: Terminal) -> Self {
+        self.process = self.process.terminal(terminal);
+        self
+    }
+
+    /// As [`ProcessBuilder::rlimit`].
+    pub fn rlimit(mut self, kind: PosixRlimitType, limit: Rlimit) -> Self {
+        self.process = self.process.rlimit(kind, limit);
+        self
+    }
+
+    /// The name that the container has for itself; none by default, which leaves the host's.
+    pub fn hostname(mut self, hostname: Hostname) -> Self {
+        self.hostname = Some(hostname);
+        self
+    }
+
+    /// Adds a directory or file of the host.
+    pub fn mount(mut self, mount: BindMount) -> Self {
+        self.mounts.push(mount);
+        self
+    }
+
+    /// The container's network; private by default.
+    pub fn network(mut self, network: NetworkNamespace) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// The container's view of the cgroups; the caller's by default.
+    pub fn cgroup_namespace(mut self, namespace: CgroupNamespace) -> Self {
+        self.cgroup_namespace = namespace;
+        self
+    }
+
+    /// The container's cgroup, an absolute path from the root of the hierarchies. Without one the runtime chooses.
+    pub fn cgroup_path(mut self, path: impl Into<String>) -> Self {
+        self.cgroup_path = Some(path.into());
+        self
+    }
+
+    /// Adds an annotation. Runtimes act on some keys: ask [`crate::RuntimeFeatures::is_unsafe_annotation`] before passing one
+    /// on from somebody who is not trusted.
+    pub fn annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.annotations.insert(key.into(), value.into());
+        self
+    }
+
+    /// The host's facts that defaults depend on; read from the kernel by [`SpecBuilder::build`] unless given here.
+    pub fn host(mut self, host: HostFacts) -> Self {
+        self.host = Some(host);
+        self
+    }
+
+    /// Checks everything and makes the specification.
+    ///
+    /// # Errors
+    /// [`OciError::Invalid`], which names the value and the rule: paths must be absolute, UTF-8 and without `..`, no two mounts
+    /// may have one destination, annotations need a key without control characters, and what [`ProcessBuilder::build`] checks.
+    pub fn build(self) -> Result<Spec, OciError> {
+        let host = self.host.clone().unwrap_or_else(HostFacts::read);
+        let annotations = self.checked_annotations()?;
+        let mut root = Root::default();
+        root.set_path(absolute("root", &self.root)?)
+            .set_readonly(Some(self.root_access == Access::ReadOnly));
+        let linux = linux::linux(
+            self.network,
+            self.cgroup_namespace,
+            self.cgroup_path.as_deref(),
+            &host,
+        )?;
+        let mut spec = Spec::default();
+        spec.set_version(OCI_VERSION.to_owned())
+            .set_root(Some(root))
+            .set_process(Some(self.process.build(&host)?))
+            .set_hostname(self.hostname.map(|name| name.to_string()))
+            .set_mounts(Some(mounts::mounts(&self.mounts)?))
+            .set_annotations(annotations)
+            .set_linux(Some(linux));
+        Ok(spec)
+    }
+
+    /// The process part alone, as `exec` verbs of runtimes take it, with the same defaults as the container's first process.
+    ///
+    /// # Errors
+    /// As [`ProcessBuilder::build`].
+    pub fn build_process(&self) -> Result<Process, OciError> {
+        let host = self.host.clone().unwrap_or_else(HostFacts::read);
+        self.process.build(&host)
+    }
+
+    fn checked_annotations(&self) -> Result<Option<HashMap<String, String>>, OciError> {
+        for (key, value) in &self.annotations {
+            if key.is_empty() || key.chars().any(char::is_control) {
+                let why = "a key has one character at least and no control characters";
+                return Err(OciError::invalid("annotation", key, why));
+            }
+            without_nul("annotation", value)?;
+        }
+        let annotations = self.annotations.clone().into_iter().collect();
+        Ok((!self.annotations.is_empty()).then_some(annotations))
+    }
+}
+
+fn without_nul(what: &'static str, text: &str) -> Result<(), OciError> {
+    if text.contains('\0') {
+        return Err(OciError::invalid(what, text, "it holds a NUL byte"));
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! The writable layer of a container over a directory that it must not change.
+//!
+//! The two directories `upper` and `work` lie in the container's private directory, so nobody but their owner reaches `upper` and the
+//! files with set-user-id bits in it. The kernel is asked for an index, which makes a second mount of the same layer fail (two would
+//! corrupt each other silently) and ties the layer to the directory that it was first mounted over.
+//! The kernel allows the layer to lie *below* the lower directory, `/` for one; looking up the layer through the container's root then
+//! fails there.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use ctr_sys::{
+    DetachedMount, FilesystemKind, OverlayLayers, SysError, create_private_dir, filesystem_kind,
+};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
+use rustix::io::Errno;
+
+use crate::error::RootfsError;
+
+const UPPER: &str = "upper";
+/// The upper directory until its owner and mode are right; the rename makes it whole at once, whenever we are killed.
+const UPPER_NEW: &str = "upper.new";
+const WORK: &str = "work";
+
+/// Makes what is missing in `dir` and mounts the overlay, detached. `lower` is known to be a directory.
+pub(crate) fn mount(lower: &Path, dir: &Path) -> Result<DetachedMount, RootfsError> {
+    let (upper, work) = prepare(lower, dir)?;
+    let layers = OverlayLayers {
+        lower: vec![lower.to_owned()],
+        upper: Some((upper, work)),
+    };
+    DetachedMount::overlay(&layers).map_err(|source| explain(lower, dir, source))
+}
+
+fn explain(lower: &Path, dir: &Path, source: SysError) -> RootfsError {
+    let errno = source.raw_os_error();
+    if errno == Some(Errno::BUSY.raw_os_error()) {
+        RootfsError::InUse { path: dir.into() }
+    } else if errno == Some(Errno::STALE.raw_os_error()) {
+        RootfsError::LowerReplaced {
+            path: dir.into(),
+            lower: lower.into(),
+        }
+    } else {
+        RootfsError::sys("mount a writable layer over", lower)(source)
+    }
+}
+
+/// The upper and work directories, made if they are missing.
+fn prepare(lower: &Path, dir: &Path) -> Result<(PathBuf, PathBuf), RootfsError> {
+    create_private_dir(dir).map_err(RootfsError::sys("make the container's directory", dir))?;
+    let kind = filesystem_kind(dir).map_err(RootfsError::sys("find the file system of", dir))?;
+    match kind {
+        FilesystemKind::Overlay => return Err(RootfsError::OverlayOnOverlay { path: dir.into() }),
+        // The kernel itself refuses those network file systems that cannot hold a writable layer.
+        FilesystemKind::Network(_) | FilesystemKind::Other => {}
+    }
+    make_layer(lower, dir).map_err(|(name, error)| {
+        let path = dir.join(name);
+        let source = SysError::new("make directory", path.display().to_string(), error);
+        RootfsError::sys("make the writable layer", path)(source)
+    })?;
+    Ok((dir.join(UPPER), dir.join(WORK)))
+}
+
+fn make_layer(lower: &Path, dir: &Path) -> Result<(), (&'static str, io::Error)> {
+    let fd = open_directory(rustix::fs::CWD, dir).map_err(|errno| (".", errno.into()))?;
+    make_upper(&fd, lower).map_err(|error| (UPPER, error))?;
+    make_directory(&fd, WORK).map_err(|errno| (WORK, errno.into()))
+}
+
+/// The upper directory *is* the container's `/`: it begins with the owner and mode of the directory below. Extended attributes are
+/// left out: those of the engine's host mean nothing in the layer, and overlay's own must not be forged.
+fn make_upper(dir: &OwnedFd, lower: &Path) -> io::Result<()> {
+    match rustix::fs::statat(dir, UPPER, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => return Ok(()),
+        Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let model = std::fs::metadata(lower)?;
+    make_directory(dir, UPPER_NEW)?;
+    let new = open_directory(dir, UPPER_NEW)?;
+    rustix::fs::fchown(
+        &new,
+        Some(Uid::from_raw(model.uid())),
+        Some(Gid::from_raw(model.gid())),
+    )?;
+    rustix::fs::fchmod(&new, Mode::from_raw_mode(model.mode() & 0o7777))?;
+    rustix::fs::renameat_with(dir, UPPER_NEW, dir, UPPER, RenameFlags::NOREPLACE)?;
+    Ok(())
+}
+
+fn make_directory(dir: &OwnedFd, name: &str) -> rustix::io::Result<()> {
+    match rustix::fs::mkdirat(dir, name, Mode::RWXU) {
+        Err(Errno::EXIST) => Ok(()),
+        other => other,
+    }
+}
+
+fn open_directory(dir: impl AsFd, path: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::openat(dir, path, flags, Mode::empty())
+}

@@ -1,0 +1,1 @@
+//! The built-in OCI runtime: libcontainer behind the OciRuntime trait and behind the standard OCI command line.

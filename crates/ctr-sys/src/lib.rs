@@ -1,0 +1,71 @@
+//! Linux for container tools, behind safe calls.
+//!
+//! This crate is the bottom of the house: it knows the kernel and nothing of containers. It gives
+//!
+//! * processes that cannot be mistaken: [`PidRef`], [`PidStamp`], [`BootId`];
+//! * starting programs with everything they inherit listed: [`Launch`], [`Child`], [`fork_helper`], [`protected_executable`];
+//! * locks that die with their holder: [`FileLock`] (exclusive, names its holder), [`Liveness`] (asked without being taken);
+//! * paths that cannot leave a container: [`Root`];
+//! * mounts that are in no mount table: [`DetachedMount`];
+//! * files that appear whole ([`replace_file`]) and trees that go without following a link ([`remove_tree`]);
+//! * packet sockets with descriptors ([`send_packet`]), signals as descriptors ([`SignalFd`]), control groups ([`Cgroups`]).
+//!
+//! Every wait takes a [`Deadline`]. Every error is a [`SysError`] that names operation and subject. All `unsafe` code of the house but
+//! that of the built-in runtime lies in `raw.rs` and `raw_mount.rs` here, and in the two callers of `fork`.
+//!
+//! # Limitations
+//! Linux 5.14 or newer (`close_range`, `mount_setattr`, `pidfd`), 6.7 for overlays with any directory name. Only x86-64 and
+//! arm64 are tried.
+#![expect(
+    unsafe_code,
+    reason = "the one crate where system calls without a safe wrapper live; every block says why it holds"
+)]
+
+mod boot;
+mod cgroup;
+mod child;
+mod deadline;
+mod error;
+mod fork;
+mod launch;
+mod liveness;
+mod lock;
+mod mount;
+mod output;
+mod pidref;
+mod process;
+mod protect;
+mod raw;
+mod raw_mount;
+mod replace;
+mod root;
+mod signal;
+mod socket;
+mod tree;
+
+pub use boot::BootId;
+pub use cgroup::{CgroupMode, Cgroups};
+pub use child::{Child, ExitStatus, reap_any};
+pub use deadline::Deadline;
+pub use error::{SysError, SysResult};
+pub use fork::{HELPER_PANICKED, fork_helper, is_single_threaded};
+pub use launch::{Launch, Stdio};
+pub use liveness::Liveness;
+pub use lock::{FileLock, LockError, LockHolder};
+pub use mount::{
+    DetachedMount, FilesystemKind, MountAttributes, MountEntry, OverlayLayers, Recursion,
+    enter_private_mount_namespace, filesystem_kind, is_in_use, mounts_below, parse_mountinfo,
+    unmount,
+};
+pub use output::{Output, OutputLimits};
+pub use pidref::{Delivery, PidRef, PidStamp, wait_readable};
+pub use process::{Subreaper, login_uid, set_not_dumpable, set_subreaper, set_umask};
+pub use protect::protected_executable;
+pub use replace::{Sync, create_private_dir, replace_file, sync_directory};
+pub use root::{FileKind, Metadata, Root};
+pub use signal::{Signal, SignalFd, SignalInfo, UnknownSignal};
+pub use socket::{
+    MAX_PACKET_FDS, Packet, accept, bind_seqpacket, connect_seqpacket, peer_uid, recv_packet,
+    send_packet, seqpacket_pair,
+};
+pub use tree::remove_tree;

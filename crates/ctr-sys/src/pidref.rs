@@ -1,0 +1,229 @@
+//! Processes that cannot be mistaken for others: a pid together with its start time, or a pidfd.
+//!
+//! A pid alone is reused. Everything the house records is a [`PidStamp`]; everything it acts on is a [`PidRef`], which is made
+//! from a stamp by opening a pidfd first and comparing the start time afterwards, so that the answer holds for as long as the
+//! descriptor is open. A zombie counts as dead.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags};
+use serde::{Deserialize, Serialize};
+
+use crate::deadline::Deadline;
+use crate::error::{Context, SysError, SysResult};
+use crate::raw;
+use crate::signal::Signal;
+
+/// A pid and the moment its process started: the part of an identity that can be written down. The boot it belongs to is
+/// recorded beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PidStamp {
+    /// The pid in the initial pid namespace of the reader.
+    pub pid: i32,
+    /// Clock ticks between boot and the start of the process (field 22 of `/proc/PID/stat`, `proc_pid_stat(5)`).
+    pub start_time: u64,
+}
+
+impl PidStamp {
+    /// The stamp of the calling process.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn own() -> SysResult<Self> {
+        let pid = rustix::process::getpid().as_raw_nonzero().get();
+        match read_stat(pid)? {
+            Some(stat) => Ok(Self {
+                pid,
+                start_time: stat.start_time,
+            }),
+            None => Err(SysError::invalid(
+                "read",
+                format!("/proc/{pid}/stat"),
+                "the calling process is not in /proc",
+            )),
+        }
+    }
+}
+
+/// What became of a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The process has it.
+    Delivered,
+    /// The process had already ended.
+    Gone,
+}
+
+/// A process that existed when this was opened and is held by a pidfd, `pidfd_open(2)`.
+#[derive(Debug)]
+pub struct PidRef {
+    stamp: PidStamp,
+    fd: OwnedFd,
+}
+
+impl PidRef {
+    /// Opens the process that `stamp` names. `None`: it is gone, a zombie, or the pid belongs to another process now.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read or descriptors are short.
+    pub fn open(stamp: PidStamp) -> SysResult<Option<Self>> {
+        Ok(Self::capture(stamp.pid)?.filter(|found| found.stamp == stamp))
+    }
+
+    /// Opens whatever process has that pid now. `None`: there is none, or it is a zombie.
+    ///
+    /// Only right where the pid cannot have been reused yet, for example for a child that was not reaped.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read or descriptors are short.
+    pub fn capture(pid: i32) -> SysResult<Option<Self>> {
+        let Some(fd) = open_pidfd(pid)? else {
+            return Ok(None);
+        };
+        // The pidfd came first: if the process with that pid still lives now, it is the one behind the descriptor.
+        let Some(stat) = read_stat(pid)? else {
+            return Ok(None);
+        };
+        let found = Self {
+            stamp: PidStamp {
+                pid,
+                start_time: stat.start_time,
+            },
+            fd,
+        };
+        Ok(found.is_alive().then_some(found))
+    }
+
+    /// The identity to write down.
+    pub fn stamp(&self) -> PidStamp {
+        self.stamp
+    }
+
+    /// Sends a signal, `pidfd_send_signal(2)`.
+    ///
+    /// # Errors
+    /// When the kernel refuses (no permission).
+    pub fn signal(&self, signal: Signal) -> SysResult<Delivery> {
+        raw::pidfd_send_signal(self.fd.as_fd(), signal, self.stamp.pid)
+    }
+
+    /// Waits for the end of the process (a zombie has ended); false when the deadline passed first.
+    ///
+    /// # Errors
+    /// When `poll(2)` fails.
+    pub fn wait(&self, deadline: Deadline) -> SysResult<bool> {
+        wait_readable(self.fd.as_fd(), deadline)
+    }
+
+    /// Whether it still runs. A failing `poll(2)` counts as alive: nobody may act on a wrong "dead".
+    pub fn is_alive(&self) -> bool {
+        !matches!(
+            wait_readable(self.fd.as_fd(), Deadline::after(std::time::Duration::ZERO)),
+            Ok(true)
+        )
+    }
+}
+
+impl AsFd for PidRef {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Waits until `fd` has something to read or is at its end; false when the deadline passed first.
+///
+/// # Errors
+/// When `poll(2)` fails.
+pub fn wait_readable(fd: BorrowedFd<'_>, deadline: Deadline) -> SysResult<bool> {
+    loop {
+        let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+        let timeout = deadline.timespec();
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Ok(0) if deadline.expired() => return Ok(false),
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return Ok(true),
+            Err(errno) => return Err(SysError::new("poll", "a descriptor", errno.into())),
+        }
+    }
+}
+
+fn open_pidfd(pid: i32) -> SysResult<Option<OwnedFd>> {
+    // Checked first: the conversion takes no negative number.
+    let Some(raw_pid) = Some(pid).filter(|pid| *pid > 0).and_then(Pid::from_raw) else {
+        return Ok(None);
+    };
+    match rustix::process::pidfd_open(raw_pid, PidfdFlags::empty()) {
+        Ok(fd) => Ok(Some(fd)),
+        // EINVAL: the number belongs to a thread, so the process that was meant is gone.
+        Err(Errno::SRCH | Errno::INVAL) => Ok(None),
+        Err(errno) => Err(SysError::new(
+            "open a pidfd of",
+            format!("process {pid}"),
+            errno.into(),
+        )),
+    }
+}
+
+struct Stat {
+    start_time: u64,
+}
+
+/// Field 22 of `/proc/PID/stat`; `None` when there is no such process.
+fn read_stat(pid: i32) -> SysResult<Option<Stat>> {
+    let path = format!("/proc/{pid}/stat");
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        // ESRCH: the process ended between open and read.
+        Err(error)
+            if error.kind() == std::io::ErrorKind::NotFound
+                || error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error).context("read", || path),
+    };
+    match parse_start_time(&bytes) {
+        Some(start_time) => Ok(Some(Stat { start_time })),
+        None => Err(SysError::invalid(
+            "read",
+            path,
+            "not in the form of proc_pid_stat(5)",
+        )),
+    }
+}
+
+/// The name in field 2 is chosen by the process and may hold blanks and parentheses: count from the last one.
+fn parse_start_time(stat: &[u8]) -> Option<u64> {
+    let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end_of_name + 1..)?).ok()?;
+    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let line = b"7 (a) R 9 (b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 1 2 3";
+        assert_eq!(parse_start_time(line), Some(4242));
+        assert_eq!(parse_start_time(b"7 (a"), None);
+        assert_eq!(parse_start_time(b"7 (a) R 1"), None);
+    }
+
+    #[test]
+    fn the_calling_process_is_itself_and_nobody_else() {
+        let own = PidStamp::own().unwrap();
+        let found = PidRef::open(own).unwrap().unwrap();
+        assert!(found.is_alive());
+        let other = PidStamp {
+            start_time: own.start_time + 1,
+            ..own
+        };
+        assert!(PidRef::open(other).unwrap().is_none());
+        assert!(PidRef::capture(0).unwrap().is_none());
+        assert!(PidRef::capture(-1).unwrap().is_none());
+    }
+}

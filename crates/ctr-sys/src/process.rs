@@ -1,0 +1,44 @@
+//! Facts and settings of the calling process.
+
+use crate::error::{Context, SysResult};
+
+/// Whether orphaned descendants become children of the calling process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subreaper {
+    /// They do, `PR_SET_CHILD_SUBREAPER`.
+    On,
+    /// They go to the next subreaper above, or to init.
+    Off,
+}
+
+/// Makes the calling process a subreaper, or no longer one.
+///
+/// # Errors
+/// None on the kernels that the house runs on.
+pub fn set_subreaper(setting: Subreaper) -> SysResult<()> {
+    let pid = match setting {
+        Subreaper::On => Some(rustix::process::getpid()),
+        Subreaper::Off => None,
+    };
+    rustix::process::set_child_subreaper(pid).context("set", || "the subreaper flag".to_owned())
+}
+
+/// The user who logged in, through whatever `su` and `sudo` came since; `None` when nobody did (a service).
+pub fn login_uid() -> Option<u32> {
+    let text = std::fs::read_to_string("/proc/self/loginuid").ok()?;
+    text.trim().parse().ok().filter(|uid| *uid != u32::MAX)
+}
+
+/// Has new files of this process get exactly the mode that is asked for, or less; see `umask(2)`.
+pub fn set_umask(mask: u32) {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+}
+
+/// Keeps other processes of the same user, and the container, from looking into this one, `PR_SET_DUMPABLE`.
+///
+/// # Errors
+/// None on the kernels that the house runs on.
+pub fn set_not_dumpable() -> SysResult<()> {
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .context("set", || "the dumpable flag".to_owned())
+}
