@@ -2,10 +2,12 @@
 //!
 //! The edges are data here and nowhere else. A new edge or a new crate is a change of this table, made on purpose.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
-use crate::graph::runtime_tree;
 use crate::metadata::{Kind, Metadata};
+use crate::process::{cargo, output};
 use crate::{Verdict, no_arguments};
 
 /// The crates of the house and what each may use of the others, for the program and for its tests alike.
@@ -78,8 +80,17 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
     let metadata = Metadata::load()?;
     let mut problems = edge_problems(&metadata, EDGES);
     problems.extend(async_problems(&metadata));
-    let without = runtime_tree(&metadata, PROGRAM, Some(APART)).len();
-    let with = runtime_tree(&metadata, PROGRAM, None).len();
+    let tree = [
+        "tree",
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+        "--package",
+        PROGRAM,
+    ];
+    let with = packages(&output(&mut cargo(tree))?);
+    let without = packages(&output(cargo(tree).args(["--prune", APART]))?);
     println!(
         "runtime tree of {PROGRAM}: {without} packages without {APART} (limit {PACKAGES}), {with} with it"
     );
@@ -91,12 +102,26 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
     Ok(crate::tidy::print(&problems))
 }
 
+/// How many packages a tree of `cargo tree --prefix none` has, procedural macros and our own crates included: all of it is code
+/// that we trust.
+fn packages(tree: &str) -> usize {
+    let distinct: BTreeSet<(&str, &str)> = tree
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, rest)| (name, rest.split(' ').next().unwrap_or(rest)))
+        .collect();
+    distinct.len()
+}
+
 /// Edges between our crates that the table does not have, and crates that it does not know.
 fn edge_problems(metadata: &Metadata, table: &[(&str, &[&str])]) -> Vec<String> {
     let mut problems = Vec::new();
     for package in metadata.own() {
         let Some((_, allowed)) = table.iter().find(|(name, _)| *name == package.name) else {
-            problems.push(format!("{}: the table of layers does not know it", package.name));
+            problems.push(format!(
+                "{}: the table of layers does not know it",
+                package.name
+            ));
             continue;
         };
         for dependency in &package.dependencies {
@@ -116,7 +141,9 @@ fn edge_problems(metadata: &Metadata, table: &[(&str, &[&str])]) -> Vec<String> 
     }
     for (name, _) in table {
         if !metadata.own().any(|package| package.name == *name) {
-            problems.push(format!("{name}: in the table of layers, not in the workspace"));
+            problems.push(format!(
+                "{name}: in the table of layers, not in the workspace"
+            ));
         }
     }
     problems
@@ -128,7 +155,12 @@ fn async_problems(metadata: &Metadata) -> Vec<String> {
         .packages
         .values()
         .filter(|package| ASYNC_RUNTIMES.contains(&package.name.as_str()))
-        .map(|package| format!("{} {}: an asynchronous runtime", package.name, package.version))
+        .map(|package| {
+            format!(
+                "{} {}: an asynchronous runtime",
+                package.name, package.version
+            )
+        })
         .collect()
 }
 
@@ -162,18 +194,12 @@ mod tests {
 
     #[test]
     fn wrong_edges_and_unknown_crates_are_named() {
-        let metadata = workspace(&[
-            ("ctr-sys", &[("ctr-core", Kind::Dev)]),
-            ("ctr-new", &[]),
-        ]);
+        let metadata = workspace(&[("ctr-sys", &[("ctr-core", Kind::Dev)]), ("ctr-new", &[])]);
         assert_eq!(
             edge_problems(&metadata, &TABLE[..1]),
             ["ctr-new: the table of layers does not know it"]
         );
-        let metadata = workspace(&[
-            ("ctr-sys", &[("ctr-core", Kind::Dev)]),
-            ("ctr-core", &[]),
-        ]);
+        let metadata = workspace(&[("ctr-sys", &[("ctr-core", Kind::Dev)]), ("ctr-core", &[])]);
         assert_eq!(
             edge_problems(&metadata, TABLE),
             ["ctr-sys is tested with ctr-core: no such edge in the table of layers"]
@@ -183,6 +209,12 @@ mod tests {
             edge_problems(&metadata, TABLE),
             ["ctr-core: in the table of layers, not in the workspace"]
         );
+    }
+
+    #[test]
+    fn a_package_is_counted_once_for_each_version() {
+        let tree = "ctr-cli v0.1.0 (/w)\nsyn v2.0.1\nsyn v3.0.0 (proc-macro)\nsyn v2.0.1 (*)\n\n";
+        assert_eq!(packages(tree), 3);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 
 #![forbid(unsafe_code)]
 
-mod graph;
 mod install;
 mod integration;
 mod layers;

@@ -66,8 +66,6 @@ pub(crate) struct Metadata {
     pub(crate) target: PathBuf,
     pub(crate) members: Vec<String>,
     pub(crate) packages: BTreeMap<String, Package>,
-    /// The resolved edges: package id to package ids, each with the ways it is used.
-    pub(crate) edges: BTreeMap<String, Vec<(String, Vec<Kind>)>>,
 }
 
 impl Metadata {
@@ -95,17 +93,11 @@ impl Metadata {
             .iter()
             .map(|package| package_from(package).map(|package| (package.id.clone(), package)))
             .collect::<Result<_>>()?;
-        let resolve = value.get("resolve").context("metadata without resolve")?;
-        let edges = array(resolve, "nodes")?
-            .iter()
-            .map(edges_from)
-            .collect::<Result<_>>()?;
         Ok(Metadata {
             root: PathBuf::from(text(value, "workspace_root")?),
             target: PathBuf::from(text(value, "target_directory")?),
             members: strings(value, "workspace_members"),
             packages,
-            edges,
         })
     }
 
@@ -151,20 +143,6 @@ fn dependency_from(value: &Value) -> Result<Dependency> {
         requirement: text(value, "req")?,
         source: optional(value, "source"),
     })
-}
-
-fn edges_from(node: &Value) -> Result<(String, Vec<(String, Vec<Kind>)>)> {
-    let edges = array(node, "deps")?
-        .iter()
-        .map(|dep| {
-            let kinds = array(dep, "dep_kinds")?
-                .iter()
-                .map(kind_from)
-                .collect::<Result<Vec<_>>>()?;
-            Ok((text(dep, "pkg")?, kinds))
-        })
-        .collect::<Result<_>>()?;
-    Ok((text(node, "id")?, edges))
 }
 
 fn kind_from(value: &Value) -> Result<Kind> {
@@ -233,30 +211,25 @@ pub(crate) mod tests {
                     "manifest_path": format!("/w/{name}/Cargo.toml"), "dependencies": dependencies})
             })
             .collect();
-        let nodes: Vec<Value> = packages
-            .iter()
-            .map(|(name, needs)| {
-                let deps: Vec<Value> = needs
-                    .iter()
-                    .map(|(need, kind)| json!({"pkg": need, "dep_kinds": [{"kind": word(kind)}]}))
-                    .collect();
-                json!({"id": name, "deps": deps})
-            })
-            .collect();
         let members: Vec<&str> = packages
             .iter()
             .map(|(name, _)| *name)
             .filter(|name| own(name))
             .collect();
-        Metadata::from_json(&json!({"workspace_root": "/w", "target_directory": "/w/target",
-            "workspace_members": members, "packages": list, "resolve": {"nodes": nodes}}))
+        Metadata::from_json(
+            &json!({"workspace_root": "/w", "target_directory": "/w/target",
+            "workspace_members": members, "packages": list}),
+        )
         .unwrap()
     }
 
     #[test]
     fn the_answer_of_cargo_is_understood() {
         let metadata = Metadata::load().unwrap();
-        let own: Vec<&str> = metadata.own().map(|package| package.name.as_str()).collect();
+        let own: Vec<&str> = metadata
+            .own()
+            .map(|package| package.name.as_str())
+            .collect();
         assert!(own.contains(&"xtask"), "{own:?}");
         assert!(own.contains(&"ctr-sys"), "{own:?}");
         let xtask = metadata.own().find(|package| package.name == "xtask");

@@ -54,9 +54,7 @@ pub(crate) fn on_ci() -> bool {
 /// Runs the command, its output going to ours; anything but success is an error.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let shown = shown(command);
-    let status = command
-        .status()
-        .with_context(|| format!("start {shown}"))?;
+    let status = command.status().with_context(|| format!("start {shown}"))?;
     if !status.success() {
         bail!("{shown}: {status}");
     }
@@ -66,9 +64,7 @@ pub(crate) fn succeed(command: &mut Command) -> Result<()> {
 /// Runs the command quietly and returns what it printed; anything but success is an error with its standard error.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let shown = shown(command);
-    let output = command
-        .output()
-        .with_context(|| format!("start {shown}"))?;
+    let output = command.output().with_context(|| format!("start {shown}"))?;
     if !output.status.success() {
         bail!(
             "{shown}: {}: {}",

@@ -137,7 +137,13 @@ mod tests {
             };
             assert_eq!(Counts::parse(&counts.to_string()), Some(counts));
         }
-        for bad in ["", "passed", "1 passed", "x passed, 0 failed", "1 passed, 0 failed, 2 lost"] {
+        for bad in [
+            "",
+            "passed",
+            "1 passed",
+            "x passed, 0 failed",
+            "1 passed, 0 failed, 2 lost",
+        ] {
             assert_eq!(Counts::parse(bad), None, "{bad}");
         }
     }

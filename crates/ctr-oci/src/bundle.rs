@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ctr_sys::{SysError, Sync, create_private_dir, replace_file};
+use ctr_sys::{Sync, SysError, create_private_dir, replace_file};
 use oci_spec::runtime::Spec;
 use serde_json::Value;
 
@@ -56,7 +56,8 @@ impl Bundle {
     pub fn remove(&self) -> Result<(), OciError> {
         let config = self.config_path();
         let file = gone(std::fs::remove_file(&config), &[io::ErrorKind::NotFound]);
-        let file = file.map_err(|source| SysError::new("remove", config.display().to_string(), source));
+        let file =
+            file.map_err(|source| SysError::new("remove", config.display().to_string(), source));
         file.map_err(|source| error("remove", &self.directory, source))?;
         let kept = [io::ErrorKind::NotFound, io::ErrorKind::DirectoryNotEmpty];
         let directory = gone(std::fs::remove_dir(&self.directory), &kept).map_err(|source| {
@@ -104,7 +105,10 @@ mod tests {
 
     fn spec() -> Spec {
         let builder = SpecBuilder::new(Path::new("/rootfs")).args(["true"]);
-        let builder = builder.annotation("b", "1").annotation("a", "2").annotation("c", "3");
+        let builder = builder
+            .annotation("b", "1")
+            .annotation("a", "2")
+            .annotation("c", "3");
         builder.build().unwrap()
     }
 
@@ -149,6 +153,9 @@ mod tests {
         let in_the_way = temp.path().join("bundle");
         std::os::unix::fs::symlink("/nonexistent", &in_the_way).unwrap();
         let error = Bundle::write(&in_the_way, &spec()).unwrap_err();
-        assert!(error.to_string().starts_with("write the bundle "), "{error}");
+        assert!(
+            error.to_string().starts_with("write the bundle "),
+            "{error}"
+        );
     }
 }

@@ -31,7 +31,10 @@ impl<'a> RuntimeId<'a> {
         if id.starts_with(['-', '.']) {
             return refuse("it must not begin with - or .");
         }
-        if !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+-.".contains(&b)) {
+        if !id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_+-.".contains(&b))
+        {
             return refuse("only letters, digits and _ + - . are allowed");
         }
         Ok(Self(id))
@@ -47,7 +50,7 @@ pub struct GlobalFlags<'a> {
     pub log: &'a Path,
 }
 
-/// One verb of a runtime with its arguments.
+/// One verb of a runtime, about a container, with its arguments.
 #[derive(Clone, Copy, Debug)]
 pub enum RuntimeCall<'a> {
     /// Makes a container.
@@ -85,10 +88,6 @@ pub enum RuntimeCall<'a> {
         /// Whether it may still run.
         mode: DeleteMode,
     },
-    /// Asks what the runtime can do.
-    Features,
-    /// Asks for name and version.
-    Version,
 }
 
 impl RuntimeCall<'_> {
@@ -100,13 +99,10 @@ impl RuntimeCall<'_> {
             Self::State { .. } => "state",
             Self::Kill { .. } => "kill",
             Self::Delete { .. } => "delete",
-            Self::Features => "features",
-            Self::Version => "version",
         }
     }
 
-    /// The arguments after the program's name. The questions about the runtime itself need no flags: some answer them only
-    /// without any.
+    /// The arguments after the program's name.
     ///
     /// # Errors
     /// [`OciError::Invalid`] when a path is not absolute: it would depend on the working directory, or read as an option.
@@ -142,10 +138,35 @@ impl RuntimeCall<'_> {
                 }
                 argv.word(id.0);
             }
-            Self::Features => argv.word("features"),
-            Self::Version => argv.word("--version"),
         }
         Ok(argv.0)
+    }
+}
+
+/// A question about the runtime itself. It has no flags: some runtimes answer these only without any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuntimeQuery {
+    /// What can it do?
+    Features,
+    /// Who is it?
+    Version,
+}
+
+impl RuntimeQuery {
+    /// The question, as it stands in messages.
+    pub fn operation(self) -> &'static str {
+        match self {
+            Self::Features => "features",
+            Self::Version => "version",
+        }
+    }
+
+    /// The arguments after the program's name.
+    pub fn argv(self) -> Vec<OsString> {
+        match self {
+            Self::Features => vec!["features".into()],
+            Self::Version => vec!["--version".into()],
+        }
     }
 }
 
@@ -167,7 +188,11 @@ impl Argv {
 
     fn path(&mut self, flag: &str, what: &'static str, path: &Path) -> Result<(), OciError> {
         if !path.is_absolute() {
-            return Err(OciError::invalid(what, path.to_string_lossy(), "the path is not absolute"));
+            return Err(OciError::invalid(
+                what,
+                path.to_string_lossy(),
+                "the path is not absolute",
+            ));
         }
         self.word(flag);
         self.0.push(path.as_os_str().to_owned());
@@ -194,7 +219,11 @@ mod tests {
     fn command_lines() {
         let id = RuntimeId::new("c1").unwrap();
         let (bundle, pid_file) = (Path::new("/b"), Path::new("/p"));
-        let create = RuntimeCall::Create { id, bundle, pid_file };
+        let create = RuntimeCall::Create {
+            id,
+            bundle,
+            pid_file,
+        };
         check(create, "GLOBAL create --bundle /b --pid-file /p c1");
         check(RuntimeCall::Start { id }, "GLOBAL start c1");
         check(RuntimeCall::State { id }, "GLOBAL state c1");
@@ -204,8 +233,8 @@ mod tests {
         let delete = |mode| RuntimeCall::Delete { id, mode };
         check(delete(DeleteMode::Stopped), "GLOBAL delete c1");
         check(delete(DeleteMode::Force), "GLOBAL delete --force c1");
-        check(RuntimeCall::Features, "features");
-        check(RuntimeCall::Version, "--version");
+        assert_eq!(RuntimeQuery::Features.argv(), ["features"]);
+        assert_eq!(RuntimeQuery::Version.argv(), ["--version"]);
     }
 
     #[test]
@@ -213,7 +242,21 @@ mod tests {
         for good in ["c1", "a_b+c-d.e", &"a".repeat(255)] {
             assert!(RuntimeId::new(good).is_ok(), "{good}");
         }
-        let bad = ["", "-x", "--root=/", ".", "..", "../x", "a/b", "a b", "a\nb", "a\0b", "$(x)", "ü", &"a".repeat(256)];
+        let bad = [
+            "",
+            "-x",
+            "--root=/",
+            ".",
+            "..",
+            "../x",
+            "a/b",
+            "a b",
+            "a\nb",
+            "a\0b",
+            "$(x)",
+            "ü",
+            &"a".repeat(256),
+        ];
         for id in bad {
             assert!(RuntimeId::new(id).is_err(), "{id:?}");
         }
@@ -229,7 +272,11 @@ mod tests {
             RuntimeCall::Start { id }.argv(flags).unwrap_err();
         }
         for (bundle, pid_file) in [(relative, absolute), (absolute, relative)] {
-            let create = RuntimeCall::Create { id, bundle, pid_file };
+            let create = RuntimeCall::Create {
+                id,
+                bundle,
+                pid_file,
+            };
             create.argv(flags(absolute, absolute)).unwrap_err();
         }
     }

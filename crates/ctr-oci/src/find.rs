@@ -77,7 +77,9 @@ fn check_name(name: &str) -> Result<(), OciError> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let mut bytes = name.bytes();
     if !bytes.next().is_some_and(plain) || !bytes.all(|b| plain(b) || b"._-".contains(&b)) {
-        return refuse("a name is of lower-case letters, digits, dots, underscores and hyphens; a path must be absolute");
+        return refuse(
+            "a name is of lower-case letters, digits, dots, underscores and hyphens; a path must be absolute",
+        );
     }
     Ok(())
 }
@@ -85,7 +87,14 @@ fn check_name(name: &str) -> Result<(), OciError> {
 fn look(path: &Path) -> Result<Option<Metadata>, OciError> {
     match path.metadata() {
         Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
         Err(source) => Err(OciError::RuntimeUnreadable {
             path: path.to_owned(),
             source,

@@ -45,7 +45,11 @@ impl RuntimeReply {
             .unwrap_or_else(|| silent_end(self.status));
         let stated = logged.and_then(|entry| entry.kind);
         let kind = stated.unwrap_or_else(|| classify(operation, &message));
-        let raw = if self.log.trim().is_empty() { &*stderr } else { &*self.log };
+        let raw = if self.log.trim().is_empty() {
+            &*stderr
+        } else {
+            &*self.log
+        };
         let failure = RuntimeFailure::new(kind, runtime, operation, tail(&message));
         Err(failure.with_raw(tail(raw)))
     }
@@ -101,10 +105,15 @@ fn last_error(log: &str) -> Option<LoggedError> {
     log.lines().rev().find_map(|line| {
         let line: LogLine = serde_json::from_str(line).ok()?;
         let severe = ["error", "fatal", "panic"];
-        if !severe.iter().any(|level| line.level.eq_ignore_ascii_case(level)) {
+        if !severe
+            .iter()
+            .any(|level| line.level.eq_ignore_ascii_case(level))
+        {
             return None;
         }
-        let message = line.msg.or_else(|| line.fields.and_then(|fields| fields.message));
+        let message = line
+            .msg
+            .or_else(|| line.fields.and_then(|fields| fields.message));
         Some(LoggedError {
             message: message.filter(|text| !text.trim().is_empty())?,
             kind: line.failure_kind,

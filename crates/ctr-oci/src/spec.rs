@@ -20,9 +20,7 @@ pub use host::HostFacts;
 pub use hostname::Hostname;
 pub use linux::{CgroupNamespace, MASKED_PATHS, NetworkNamespace, READONLY_PATHS};
 pub use mounts::{Access, BindMount};
-pub use process::{
-    DEFAULT_CAPABILITIES, ProcessBuilder, Rlimit, Terminal, UserIds, capabilities,
-};
+pub use process::{DEFAULT_CAPABILITIES, ProcessBuilder, Rlimit, Terminal, UserIds, capabilities};
 
 use crate::error::OciError;
 use process::absolute;

@@ -47,7 +47,10 @@ pub fn version_verdict(name: &str, version: &str) -> Verdict {
             Ordering::Equal | Ordering::Greater => Verdict::Ok,
         };
     }
-    match (minimum.series.iter().rev().find(newest_before), minimum.series.first()) {
+    match (
+        minimum.series.iter().rev().find(newest_before),
+        minimum.series.first(),
+    ) {
         (None, Some((_, text))) => Verdict::Old { minimum: text },
         (Some(_), _) | (None, None) => Verdict::Ok,
     }

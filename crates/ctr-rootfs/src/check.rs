@@ -57,8 +57,10 @@ pub fn mount_destination(path: &Path) -> Result<PathBuf, RootfsError> {
             Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
         }
     }
-    check_one(&clean)?;
-    Ok(clean)
+    match objection(&clean) {
+        Some(why) => Err(refused(path, why)),
+        None => Ok(clean),
+    }
 }
 
 /// Checks the same of destinations as the container's own links resolve them: `/data` may be a link to `/proc`.
@@ -68,23 +70,24 @@ pub fn mount_destination(path: &Path) -> Result<PathBuf, RootfsError> {
 pub fn check_destinations(root: &Root, destinations: &[PathBuf]) -> Result<(), RootfsError> {
     for destination in destinations {
         let resolved = resolve(root, destination)?;
-        check_one(&resolved.path).map_err(|error| match error {
-            RootfsError::Layout { why, .. } => refused(destination, why),
-            other => other,
-        })?;
+        if let Some(why) = objection(&resolved.path) {
+            return Err(refused(destination, why));
+        }
     }
     Ok(())
 }
 
-fn check_one(clean: &Path) -> Result<(), RootfsError> {
+/// What speaks against a mount at this clean path.
+fn objection(clean: &Path) -> Option<&'static str> {
     if clean == Path::new("/") {
-        return Err(refused(clean, "nothing can be mounted over the container's root"));
+        return Some("nothing can be mounted over the container's root");
     }
-    if KERNEL_DIRECTORIES.iter().any(|directory| clean.starts_with(directory)) {
-        let why = "nothing can be mounted at or below /proc and /sys, where the kernel's own settings are";
-        return Err(refused(clean, why));
-    }
-    Ok(())
+    let kernels = KERNEL_DIRECTORIES
+        .iter()
+        .any(|directory| clean.starts_with(directory));
+    kernels.then_some(
+        "nothing can be mounted at or below /proc and /sys, where the kernel's own settings are",
+    )
 }
 
 fn refused(path: &Path, why: &'static str) -> RootfsError {

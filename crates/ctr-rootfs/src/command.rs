@@ -109,10 +109,12 @@ impl Judge<'_> {
             return false;
         };
         let written = path.ancestors().skip(1);
-        written.chain(resolved.path.ancestors().skip(1)).all(|directory| {
-            let found = self.root.metadata(directory).ok().flatten();
-            found.is_some_and(|found| self.may_execute(&found))
-        })
+        written
+            .chain(resolved.path.ancestors().skip(1))
+            .all(|directory| {
+                let found = self.root.metadata(directory).ok().flatten();
+                found.is_some_and(|found| self.may_execute(&found))
+            })
     }
 
     /// The class of mode bits that counts is the first that fits, even if a later one would allow more (`path_resolution(7)`).

@@ -45,7 +45,9 @@ pub mod users;
 pub use check::{check_destinations, check_layout, mount_destination};
 pub use command::{CommandCheck, command_check};
 pub use error::RootfsError;
-pub use generated::{ContainerEnv, GeneratedFiles, GeneratedMount, HostsFile, Privileges, ResolvConf};
+pub use generated::{
+    ContainerEnv, GeneratedFiles, GeneratedMount, HostsFile, Privileges, ResolvConf,
+};
 pub use mount_points::MountPoints;
 pub use rootfs::{MountedRootfs, Rootfs};
 pub use source::{RootfsMode, RootfsSource};

@@ -26,7 +26,10 @@ impl MountPoints {
         let mut missing: Vec<PathBuf> = Vec::new();
         for destination in destinations {
             let resolved = resolve(root, destination)?;
-            if mounted.iter().any(|earlier| resolved.path.starts_with(earlier)) {
+            if mounted
+                .iter()
+                .any(|earlier| resolved.path.starts_with(earlier))
+            {
                 continue;
             }
             for path in resolved.missing_paths() {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use ctr_sys::{
     DetachedMount, FilesystemKind, OverlayLayers, SysError, create_private_dir, filesystem_kind,
 };
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 
 use crate::error::RootfsError;
@@ -74,9 +74,9 @@ fn make_layer(lower: &Path, dir: &Path) -> Result<(), (&'static str, io::Error)>
 /// The upper directory *is* the container's `/`: it begins with the owner and mode of the directory below. Extended attributes are
 /// left out: those of the engine's host mean nothing in the layer, and overlay's own must not be forged.
 fn make_upper(dir: &OwnedFd, lower: &Path) -> io::Result<()> {
-    match rustix::fs::statat(dir, UPPER, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(_) => return Ok(()),
+    match is_directory(dir, UPPER) {
         Err(Errno::NOENT) => {}
+        Ok(()) => return Ok(()),
         Err(errno) => return Err(errno.into()),
     }
     let model = std::fs::metadata(lower)?;
@@ -94,9 +94,18 @@ fn make_upper(dir: &OwnedFd, lower: &Path) -> io::Result<()> {
 
 fn make_directory(dir: &OwnedFd, name: &str) -> rustix::io::Result<()> {
     match rustix::fs::mkdirat(dir, name, Mode::RWXU) {
-        Err(Errno::EXIST) => Ok(()),
+        Err(Errno::EXIST) => is_directory(dir, name),
         other => other,
     }
+}
+
+/// A link or a file where a directory of the layer belongs is an error.
+fn is_directory(dir: &OwnedFd, name: &str) -> rustix::io::Result<()> {
+    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return Err(Errno::NOTDIR);
+    }
+    Ok(())
 }
 
 fn open_directory(dir: impl AsFd, path: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {

@@ -29,7 +29,12 @@ pub(crate) struct Resolved {
 impl Resolved {
     /// The components that do not exist, each as a whole path, the outermost first.
     pub(crate) fn missing_paths(&self) -> Vec<PathBuf> {
-        let mut paths: Vec<PathBuf> = self.path.ancestors().take(self.missing).map(Path::to_owned).collect();
+        let mut paths: Vec<PathBuf> = self
+            .path
+            .ancestors()
+            .take(self.missing)
+            .map(Path::to_owned)
+            .collect();
         paths.reverse();
         paths
     }
@@ -58,7 +63,8 @@ pub(crate) fn resolve(root: &Root, path: &Path) -> Result<Resolved, RootfsError>
             Step::Link(target) => {
                 links += 1;
                 if links > MAX_LINKS {
-                    let error = SysError::new("resolve", path.display().to_string(), Errno::LOOP.into());
+                    let error =
+                        SysError::new("resolve", path.display().to_string(), Errno::LOOP.into());
                     return Err(RootfsError::sys("resolve in the container", path)(error));
                 }
                 if target.is_absolute() {

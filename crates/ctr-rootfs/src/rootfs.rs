@@ -71,10 +71,9 @@ impl Rootfs {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 Err(refused(path, "there is no such directory"))
             }
-            Err(error) if error.kind() == ErrorKind::NotADirectory => Err(refused(
-                path,
-                "a component of the path is not a directory",
-            )),
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {
+                Err(refused(path, "a component of the path is not a directory"))
+            }
             Err(error) => {
                 let source = SysError::new("stat", path.display().to_string(), error);
                 Err(RootfsError::sys("look at the root file system", path)(

@@ -19,7 +19,8 @@ impl MountTable {
     /// [`RootfsError::Sys`]: `/proc/self/mountinfo` cannot be read.
     pub fn read() -> Result<Self, RootfsError> {
         let path = Path::new("/");
-        let entries = mounts_below(path).map_err(RootfsError::sys("list the mounts below", path))?;
+        let entries =
+            mounts_below(path).map_err(RootfsError::sys("list the mounts below", path))?;
         Ok(Self { entries })
     }
 
@@ -30,7 +31,9 @@ impl MountTable {
 
     /// The entries mounted at `path` or below it, compared by whole components.
     pub fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a MountEntry> {
-        self.entries.iter().filter(move |entry| entry.mount_point.starts_with(path))
+        self.entries
+            .iter()
+            .filter(move |entry| entry.mount_point.starts_with(path))
     }
 
     /// The mounts that are here and were not in `before`: told apart by mount id and place.

@@ -162,12 +162,20 @@ pub(crate) fn exit_now(code: i32) -> ! {
 
 /// All handlers to their default and nothing blocked. Async-signal-safe.
 pub(crate) fn reset_signals() {
-    // SAFETY: sigaction with a zeroed structure means SIG_DFL; the calls are async-signal-safe and failures for the numbers
-    // that cannot be changed are of no interest.
+    // The kernel's own structure (handler, flags, restorer, mask), zero: SIG_DFL. The C library's call refuses 32 and 33, which
+    // may be ignored all the same when our own parent ignored them.
+    let action = [0_u64; 4];
+    // SAFETY: the structure is larger than the kernel reads, the size of the mask is 8; the calls are async-signal-safe and
+    // failures for the numbers that cannot be changed are of no interest.
     unsafe {
-        let action: libc::sigaction = std::mem::zeroed();
         for number in 1..=64 {
-            libc::sigaction(number, &raw const action, ptr::null_mut());
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                number,
+                action.as_ptr(),
+                ptr::null_mut::<u64>(),
+                8,
+            );
         }
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);

@@ -100,7 +100,13 @@ mod tests {
     #[test]
     fn what_has_no_body_is_not_measured() {
         let tail = "const X: u8 = 1;\n".repeat(100);
-        assert_eq!(check(&format!("trait T {{\nfn f(&self);\n{tail}}}")), [""; 0]);
-        assert_eq!(check(&format!("struct S {{ f: fn(u8) -> u8 }}\n{tail}")), [""; 0]);
+        assert_eq!(
+            check(&format!("trait T {{\nfn f(&self);\n{tail}}}")),
+            [""; 0]
+        );
+        assert_eq!(
+            check(&format!("struct S {{ f: fn(u8) -> u8 }}\n{tail}")),
+            [""; 0]
+        );
     }
 }

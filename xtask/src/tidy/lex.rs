@@ -11,7 +11,8 @@ pub(crate) fn code_only(source: &str) -> String {
     while lexer.at < lexer.bytes.len() {
         lexer.step();
     }
-    String::from_utf8(lexer.out).expect("blanks replace whole literals and comments, never half a character")
+    String::from_utf8(lexer.out)
+        .expect("blanks replace whole literals and comments, never half a character")
 }
 
 struct Lexer<'a> {
@@ -149,19 +150,18 @@ pub(crate) fn is_word(byte: u8) -> bool {
 /// Where `word` stands alone in `code`, as byte offsets.
 pub(crate) fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     let bytes = code.as_bytes();
-    code.match_indices(word).map(|(at, _)| at).filter(move |at| {
-        let before = at.checked_sub(1).and_then(|at| bytes.get(at));
-        let after = bytes.get(at + word.len());
-        !before.is_some_and(|byte| is_word(*byte)) && !after.is_some_and(|byte| is_word(*byte))
-    })
+    code.match_indices(word)
+        .map(|(at, _)| at)
+        .filter(move |at| {
+            let before = at.checked_sub(1).and_then(|at| bytes.get(at));
+            let after = bytes.get(at + word.len());
+            !before.is_some_and(|byte| is_word(*byte)) && !after.is_some_and(|byte| is_word(*byte))
+        })
 }
 
 /// The line (counted from 0) of a byte offset.
 pub(crate) fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset]
-        .iter()
-        .filter(|byte| **byte == b'\n')
-        .count()
+    text[..offset].matches('\n').count()
 }
 
 #[cfg(test)]
@@ -183,7 +183,11 @@ mod tests {
             ("/* open", "       "),
         ] {
             let expected: String = code.to_owned();
-            assert_eq!(code_only(source).trim_end(), expected.trim_end(), "{source}");
+            assert_eq!(
+                code_only(source).trim_end(),
+                expected.trim_end(),
+                "{source}"
+            );
             assert_eq!(code_only(source).len(), source.len(), "{source}");
         }
     }

@@ -23,15 +23,26 @@ const ALLOWED: &[&str] = &[
 /// A licence that is good for one package only.
 struct Exception {
     package: &'static str,
+    /// The licence, or [`UNNAMED`].
     licence: &'static str,
     reason: &'static str,
 }
 
-const EXCEPTIONS: &[Exception] = &[Exception {
-    package: "pathrs",
-    licence: "MPL-2.0",
-    reason: "needed by libcontainer; used unmodified, and MPL-2.0 asks for the source of changed files only",
-}];
+/// Stands for the licence of a manifest that names only a file.
+const UNNAMED: &str = "";
+
+const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        package: "pathrs",
+        licence: "MPL-2.0",
+        reason: "needed by libcontainer; used unmodified, and MPL-2.0 asks for the source of changed files only",
+    },
+    Exception {
+        package: "rust-criu",
+        licence: UNNAMED,
+        reason: "needed by libcontainer; the file that its manifest names has the text of the MIT licence",
+    },
+];
 
 /// Packages whose licence is not allowed, and exceptions that nobody needs any more.
 pub(crate) fn problems(metadata: &Metadata) -> Vec<String> {
@@ -39,11 +50,12 @@ pub(crate) fn problems(metadata: &Metadata) -> Vec<String> {
     for package in metadata.packages.values() {
         let allowed = |licence: &str| {
             ALLOWED.contains(&licence)
-                || EXCEPTIONS
-                    .iter()
-                    .any(|exception| exception.package == package.name && exception.licence == licence)
+                || EXCEPTIONS.iter().any(|exception| {
+                    exception.package == package.name && exception.licence == licence
+                })
         };
         let verdict = match &package.license {
+            None if allowed(UNNAMED) => None,
             None => Some("names no licence".to_owned()),
             Some(expression) => match accepts(expression, &allowed) {
                 Some(Answer::Yes) => None,
@@ -161,27 +173,31 @@ mod tests {
         ] {
             assert_eq!(check(no), Some(Answer::No), "{no}");
         }
-        for bad in ["", "MIT OR", "(MIT", "MIT)", "OR MIT", "MIT ISC", "MIT WITH"] {
+        for bad in [
+            "", "MIT OR", "(MIT", "MIT)", "OR MIT", "MIT ISC", "MIT WITH",
+        ] {
             assert_eq!(check(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn an_exception_is_for_its_package_only() {
-        let mut metadata = workspace(&[("pathrs", &[]), ("other", &[])]);
+        let mut metadata = workspace(&[("pathrs", &[]), ("other", &[]), ("rust-criu", &[])]);
         for package in metadata.packages.values_mut() {
-            package.license = Some("MPL-2.0".to_owned());
+            package.license = Some("MPL-2.0".to_owned()).filter(|_| package.name != "rust-criu");
         }
         assert_eq!(
             problems(&metadata),
             ["other 1.0.0: licence MPL-2.0 is not allowed"]
         );
+        metadata.packages.get_mut("other").unwrap().license = None;
+        assert_eq!(problems(&metadata), ["other 1.0.0: names no licence"]);
     }
 
     #[test]
     fn an_exception_nobody_needs_is_named() {
         let problems = problems(&workspace(&[("other", &[])]));
-        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems.len(), EXCEPTIONS.len(), "{problems:?}");
         assert!(problems[0].starts_with("pathrs: its licence exception"));
     }
 }

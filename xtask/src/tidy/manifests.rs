@@ -91,7 +91,9 @@ mod tests {
     #[test]
     fn lints_come_from_the_workspace() {
         assert!(follows_the_workspace("[lints]\nworkspace = true\n"));
-        assert!(!follows_the_workspace("[lints.rust]\nunsafe_code = \"allow\"\n"));
+        assert!(!follows_the_workspace(
+            "[lints.rust]\nunsafe_code = \"allow\"\n"
+        ));
         assert!(!follows_the_workspace("[lints]\nworkspace = false\n"));
     }
 

@@ -142,7 +142,11 @@ pub(crate) mod tests {
     #[test]
     fn the_workspace_is_found_and_its_output_left_out() {
         let files = text_files(&workspace_root()).unwrap();
-        assert!(files.iter().any(|file| file.path == "xtask/src/tidy/mod.rs"));
+        assert!(
+            files
+                .iter()
+                .any(|file| file.path == "xtask/src/tidy/mod.rs")
+        );
         assert!(!files.iter().any(|file| file.path.starts_with("target/")));
         assert!(!files.iter().any(|file| file.path.starts_with(".git/")));
     }

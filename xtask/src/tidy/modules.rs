@@ -39,7 +39,10 @@ impl<'a> Module<'a> {
         let (directory, name) = stem.rsplit_once('/')?;
         let mut parents = vec![format!("{directory}/mod.rs"), format!("{directory}.rs")];
         if directory.len() < source {
-            parents = vec![format!("{directory}/lib.rs"), format!("{directory}/main.rs")];
+            parents = vec![
+                format!("{directory}/lib.rs"),
+                format!("{directory}/main.rs"),
+            ];
         }
         Some(Module { name, parents })
     }

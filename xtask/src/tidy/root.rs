@@ -48,7 +48,9 @@ fn listed_problems(files: &[TextFile]) -> Vec<String> {
     }
     for name in UNWANTED {
         if find(name).is_some() {
-            problems.push(format!("{name}: not wanted, rust-version in Cargo.toml is enough"));
+            problems.push(format!(
+                "{name}: not wanted, rust-version in Cargo.toml is enough"
+            ));
         }
     }
     let readme = find("README.md").map_or("", |file| file.text.as_str());

@@ -20,7 +20,10 @@ fn problems_with(metadata: &Metadata, registry: &str) -> Vec<String> {
         };
         if !allowed {
             let source = package.source.as_deref().unwrap_or("a foreign directory");
-            problems.push(format!("{} {}: from {source}", package.name, package.version));
+            problems.push(format!(
+                "{} {}: from {source}",
+                package.name, package.version
+            ));
         }
     }
     for package in metadata.own() {
@@ -44,10 +47,7 @@ mod tests {
 
     #[test]
     fn only_one_registry_and_our_own_directories() {
-        let mut metadata = workspace(&[
-            ("ctr-sys", &[("libc", Kind::Normal)]),
-            ("libc", &[]),
-        ]);
+        let mut metadata = workspace(&[("ctr-sys", &[("libc", Kind::Normal)]), ("libc", &[])]);
         assert_eq!(problems_with(&metadata, "registry+index"), [""; 0]);
         let libc = metadata.packages.get_mut("libc").unwrap();
         libc.source = Some("git+https://example.invalid/libc".to_owned());
@@ -64,10 +64,7 @@ mod tests {
 
     #[test]
     fn a_version_is_named() {
-        let mut metadata = workspace(&[
-            ("ctr-sys", &[("libc", Kind::Normal)]),
-            ("libc", &[]),
-        ]);
+        let mut metadata = workspace(&[("ctr-sys", &[("libc", Kind::Normal)]), ("libc", &[])]);
         metadata.packages.get_mut("ctr-sys").unwrap().dependencies[0].requirement = "*".to_owned();
         assert_eq!(
             problems_with(&metadata, "registry+index"),

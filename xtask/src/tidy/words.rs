@@ -116,13 +116,21 @@ mod tests {
             "#[allow(dead_code)]\nfn f() {}".to_owned(),
             "#![allow(clippy::all)]".to_owned(),
         ] {
-            assert_eq!(code_problems(&file("a.rs", &bad), &code_only(&bad)).len(), 1, "{bad}");
+            assert_eq!(
+                code_problems(&file("a.rs", &bad), &code_only(&bad)).len(),
+                1,
+                "{bad}"
+            );
         }
         for good in [
             "#[allow(\n    dead_code,\n    reason = \"read by the test\"\n)]\nfn f() {}",
             "// #[allow(dead_code)]\nlet x = \"#[ignore]\";",
         ] {
-            assert_eq!(code_problems(&file("a.rs", good), &code_only(good)), [""; 0], "{good}");
+            assert_eq!(
+                code_problems(&file("a.rs", good), &code_only(good)),
+                [""; 0],
+                "{good}"
+            );
         }
     }
 }

@@ -16,14 +16,22 @@ fn failed(log: &str, stderr: &str) -> RuntimeReply {
 
 fn check_log(operation: &str, log: &str, kind: Kind, message: &str) {
     let failure = failed(log, "noise\n").success("rt", operation).unwrap_err();
-    assert_eq!((failure.kind, failure.message.as_str()), (kind, message), "{log}");
+    assert_eq!(
+        (failure.kind, failure.message.as_str()),
+        (kind, message),
+        "{log}"
+    );
     assert_eq!(failure.raw, log);
-    assert_eq!((failure.runtime.as_str(), failure.operation.as_str()), ("rt", operation));
+    assert_eq!(
+        (failure.runtime.as_str(), failure.operation.as_str()),
+        ("rt", operation)
+    );
 }
 
 /// `message` as the message of an error line, in the operation `create`.
 fn check_create(message: &str, kind: Kind) {
-    let line = serde_json::json!({"level": "error", "msg": message, "time": "2026-11-23T17:07:47Z"});
+    let line =
+        serde_json::json!({"level": "error", "msg": message, "time": "2026-11-23T17:07:47Z"});
     check_log("create", &line.to_string(), kind, message);
 }
 
@@ -31,46 +39,97 @@ fn check_create(message: &str, kind: Kind) {
 fn runc_says_why_it_cannot_execute() {
     let create = "runc create failed: unable to start container process: ";
     let check = |text: &str, kind| check_create(&format!("{create}{text}"), kind);
-    check(r#"exec: "nosuch": executable file not found in $PATH"#, Kind::CommandNotFound);
-    check(r#"exec: "": executable file not found in $PATH"#, Kind::CommandNotFound);
-    check(r#"exec: "/bin/nosuch": stat /bin/nosuch: no such file or directory"#, Kind::CommandNotFound);
-    check(r#"exec: "/usr": permission denied"#, Kind::CommandNotExecutable);
+    check(
+        r#"exec: "nosuch": executable file not found in $PATH"#,
+        Kind::CommandNotFound,
+    );
+    check(
+        r#"exec: "": executable file not found in $PATH"#,
+        Kind::CommandNotFound,
+    );
+    check(
+        r#"exec: "/bin/nosuch": stat /bin/nosuch: no such file or directory"#,
+        Kind::CommandNotFound,
+    );
+    check(
+        r#"exec: "/usr": permission denied"#,
+        Kind::CommandNotExecutable,
+    );
     // Newer than 1.1.5, from its source.
-    check(r#"exec: "/usr": is a directory"#, Kind::CommandNotExecutable);
-    check("exec /etc/rootonly: permission denied", Kind::CommandNotExecutable);
+    check(
+        r#"exec: "/usr": is a directory"#,
+        Kind::CommandNotExecutable,
+    );
+    check(
+        "exec /etc/rootonly: permission denied",
+        Kind::CommandNotExecutable,
+    );
     check(
         r#"error during container init: error mounting "/nosrc" to rootfs at "/x": stat /nosrc: no such file or directory"#,
         Kind::Other,
     );
-    check("error during container init: mkdir /bin/true: not a directory", Kind::Other);
-    check("error during container init: error setting rlimit type 7: operation not permitted", Kind::PermissionDenied);
+    check(
+        "error during container init: mkdir /bin/true: not a directory",
+        Kind::Other,
+    );
+    check(
+        "error during container init: error setting rlimit type 7: operation not permitted",
+        Kind::PermissionDenied,
+    );
 }
 
 #[test]
 fn crun_says_why_it_cannot_execute() {
-    check_create("executable file `nosuch` not found in $PATH: No such file or directory", Kind::CommandNotFound);
-    check_create("open executable: Permission denied", Kind::CommandNotExecutable);
-    check_create("open executable: Operation not permitted", Kind::CommandNotExecutable);
-    check_create("exec container process `/etc/noformat`: Exec format error", Kind::CommandNotExecutable);
+    check_create(
+        "executable file `nosuch` not found in $PATH: No such file or directory",
+        Kind::CommandNotFound,
+    );
+    check_create(
+        "open executable: Permission denied",
+        Kind::CommandNotExecutable,
+    );
+    check_create(
+        "open executable: Operation not permitted",
+        Kind::CommandNotExecutable,
+    );
+    check_create(
+        "exec container process `/etc/noformat`: Exec format error",
+        Kind::CommandNotExecutable,
+    );
     check_create(
         "exec container process (missing dynamic library?) `/etc/badinterp`: No such file or directory",
         Kind::CommandNotFound,
     );
-    check_create("error stat'ing file `/nosrc`: No such file or directory", Kind::Other);
-    check_create("cgroups in hybrid mode not supported, drop all controllers from cgroupv2", Kind::Other);
-    check_create("setrlimit (RLIM_MEMLOCK): Operation not permitted", Kind::PermissionDenied);
+    check_create(
+        "error stat'ing file `/nosrc`: No such file or directory",
+        Kind::Other,
+    );
+    check_create(
+        "cgroups in hybrid mode not supported, drop all controllers from cgroupv2",
+        Kind::Other,
+    );
+    check_create(
+        "setrlimit (RLIM_MEMLOCK): Operation not permitted",
+        Kind::PermissionDenied,
+    );
 }
 
 #[test]
 fn a_missing_container_is_told_from_a_missing_file() {
-    let runc = r#"{"level":"error","msg":"container does not exist","time":"2026-11-23T17:07:47Z"}"#;
+    let runc =
+        r#"{"level":"error","msg":"container does not exist","time":"2026-11-23T17:07:47Z"}"#;
     let crun = concat!(
         r#"{"msg":"error opening file `/run/x/c1/status`: No such file or directory","#,
         r#""level":"error","time":"2026-11-23T17:07:51.936468Z"}"#
     );
     let crun_message = "error opening file `/run/x/c1/status`: No such file or directory";
     for operation in ["start", "state", "kill", "delete"] {
-        check_log(operation, runc, Kind::NoSuchContainer, "container does not exist");
+        check_log(
+            operation,
+            runc,
+            Kind::NoSuchContainer,
+            "container does not exist",
+        );
         check_log(operation, crun, Kind::NoSuchContainer, crun_message);
     }
     check_log("create", runc, Kind::Other, "container does not exist");
@@ -88,18 +147,38 @@ fn the_last_error_of_the_log_counts() {
     );
     check_log("create", log, Kind::Other, "second line");
     let youki = r#"{"timestamp":"t","level":"ERROR","fields":{"message":"executable 'x' not found in $PATH"},"target":"t"}"#;
-    check_log("create", youki, Kind::CommandNotFound, "executable 'x' not found in $PATH");
-    let flat = r#"{"timestamp":"t","level":"ERROR","message":"container x does not exist","target":"t"}"#;
-    check_log("state", flat, Kind::NoSuchContainer, "container x does not exist");
-    let stated = r#"{"level":"error","msg":"linux.seccomp is not enforced","failure_kind":"unsupported"}"#;
-    check_log("create", stated, Kind::Unsupported, "linux.seccomp is not enforced");
+    check_log(
+        "create",
+        youki,
+        Kind::CommandNotFound,
+        "executable 'x' not found in $PATH",
+    );
+    let flat =
+        r#"{"timestamp":"t","level":"ERROR","message":"container x does not exist","target":"t"}"#;
+    check_log(
+        "state",
+        flat,
+        Kind::NoSuchContainer,
+        "container x does not exist",
+    );
+    let stated =
+        r#"{"level":"error","msg":"linux.seccomp is not enforced","failure_kind":"unsupported"}"#;
+    check_log(
+        "create",
+        stated,
+        Kind::Unsupported,
+        "linux.seccomp is not enforced",
+    );
 }
 
 #[test]
 fn without_a_log_the_end_of_stderr_is_the_message() {
     let check = |log, stderr, message: &str| {
         let failure = failed(log, stderr).success("rt", "create").unwrap_err();
-        assert_eq!((failure.kind, failure.message.as_str()), (Kind::Other, message));
+        assert_eq!(
+            (failure.kind, failure.message.as_str()),
+            (Kind::Other, message)
+        );
     };
     check("", "warning: x\nit broke \u{1b}[31m\n\n", "it broke  [31m");
     check("{\"level\":\"info\",\"msg\":\"x\"}", "y", "y");
@@ -118,7 +197,10 @@ fn long_texts_are_cut_at_a_character() {
     assert_eq!(failure.message.len(), KEPT_TEXT);
     assert_eq!(failure.raw.len(), KEPT_TEXT);
     assert_eq!(tail("short"), "short");
-    assert_eq!(tail(&format!("ü{}", "x".repeat(KEPT_TEXT - 1))).len(), KEPT_TEXT - 1);
+    assert_eq!(
+        tail(&format!("ü{}", "x".repeat(KEPT_TEXT - 1))).len(),
+        KEPT_TEXT - 1
+    );
 }
 
 fn check_state(stdout: &str, expected: Result<(RuntimeStatus, Option<i32>), Kind>) {
@@ -129,7 +211,9 @@ fn check_state(stdout: &str, expected: Result<(RuntimeStatus, Option<i32>), Kind
         stderr: Vec::new(),
     };
     let state = reply.state("rt");
-    let state = state.map(|state| (state.status, state.pid)).map_err(|failure| failure.kind);
+    let state = state
+        .map(|state| (state.status, state.pid))
+        .map_err(|failure| failure.kind);
     assert_eq!(state, expected, "{stdout}");
 }
 
@@ -145,7 +229,15 @@ fn states() {
     check_state(r#"{"status":"creating"}"#, Ok((Creating, None)));
     check_state(r#"{"status":"running","pid":1}"#, Ok((Running, Some(1))));
     check_state(r#"{"status":"paused","pid":-1}"#, Ok((Paused, None)));
-    for garbage in ["", "null", "[]", "{}", r#"{"status":"fine"}"#, r#"{"status":"running","pid":"1"}"#, "<html>"] {
+    for garbage in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        r#"{"status":"fine"}"#,
+        r#"{"status":"running","pid":"1"}"#,
+        "<html>",
+    ] {
         check_state(garbage, Err(Kind::BadAnswer));
     }
 }

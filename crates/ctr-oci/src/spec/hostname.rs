@@ -37,7 +37,10 @@ impl FromStr for Hostname {
             if label.is_empty() || label.len() > MAX_LABEL {
                 return refuse("each part between dots must have 1 to 63 characters");
             }
-            if !label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            if !label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            {
                 return refuse("only letters, digits, hyphens and dots are allowed");
             }
             if label.starts_with('-') || label.ends_with('-') {
@@ -69,8 +72,21 @@ mod tests {
         }
         let too_long = format!("{}.{}", "a".repeat(40), "b".repeat(40));
         let bad = [
-            "", ".", "a..b", "a.", "-a", "a-", "a_b", "a b", "a\n6.6.6.6 registry.example", "a\0b", "a\u{7f}",
-            "ü", "a/b", &"a".repeat(64), &too_long,
+            "",
+            ".",
+            "a..b",
+            "a.",
+            "-a",
+            "a-",
+            "a_b",
+            "a b",
+            "a\n6.6.6.6 registry.example",
+            "a\0b",
+            "a\u{7f}",
+            "ü",
+            "a/b",
+            &"a".repeat(64),
+            &too_long,
         ];
         for name in bad {
             check(name, false);

@@ -147,12 +147,20 @@ fn device_rules() -> Vec<LinuxDeviceCgroup> {
 fn checked_cgroup_path(path: &str) -> Result<PathBuf, OciError> {
     let what = "cgroup path";
     if path.chars().any(char::is_control) {
-        return Err(OciError::invalid(what, path, "it holds a control character"));
+        return Err(OciError::invalid(
+            what,
+            path,
+            "it holds a control character",
+        ));
     }
     let checked = absolute(what, path.as_ref())?;
     // The root cgroup belongs to the host: limits and a kill there would hit everything.
     if checked.parent().is_none() {
-        return Err(OciError::invalid(what, path, "it is the root of the hierarchy"));
+        return Err(OciError::invalid(
+            what,
+            path,
+            "it is the root of the hierarchy",
+        ));
     }
     Ok(checked)
 }

@@ -53,9 +53,16 @@ pub(super) fn mounts(binds: &[BindMount]) -> Result<Vec<Mount>, OciError> {
     let mut asked: Vec<Mount> = Vec::with_capacity(binds.len());
     for bind in binds {
         let mount = bind_mount(bind)?;
-        if asked.iter().any(|other| other.destination() == mount.destination()) {
+        if asked
+            .iter()
+            .any(|other| other.destination() == mount.destination())
+        {
             let destination = mount.destination().to_string_lossy();
-            return Err(OciError::invalid("mount destination", destination, "two mounts have it"));
+            return Err(OciError::invalid(
+                "mount destination",
+                destination,
+                "two mounts have it",
+            ));
         }
         asked.push(mount);
     }
@@ -64,7 +71,12 @@ pub(super) fn mounts(binds: &[BindMount]) -> Result<Vec<Mount>, OciError> {
         .iter()
         .filter(|default| !taken(default.destination))
         .map(|default| {
-            mount(default.destination.into(), default.kind, default.source.into(), default.options)
+            mount(
+                default.destination.into(),
+                default.kind,
+                default.source.into(),
+                default.options,
+            )
         })
         .collect();
     all.extend(asked);

@@ -156,7 +156,11 @@ impl ProcessBuilder {
 
     fn checked_args(&self) -> Result<Vec<String>, OciError> {
         if self.args.first().is_none_or(String::is_empty) {
-            return Err(OciError::invalid("command", "", "there is no program to run"));
+            return Err(OciError::invalid(
+                "command",
+                "",
+                "there is no program to run",
+            ));
         }
         for arg in &self.args {
             without_nul("argument", arg)?;
@@ -168,7 +172,11 @@ impl ProcessBuilder {
         let line = |(key, value): &(String, String)| {
             let what = "environment variable";
             if key.is_empty() || key.contains('=') {
-                return Err(OciError::invalid(what, key, "a name has one character at least and no ="));
+                return Err(OciError::invalid(
+                    what,
+                    key,
+                    "a name has one character at least and no =",
+                ));
             }
             without_nul(what, key)?;
             without_nul(what, value)?;
@@ -179,12 +187,18 @@ impl ProcessBuilder {
 
     fn limits(&self, host: &HostFacts) -> Result<Vec<PosixRlimit>, OciError> {
         let mut limits = vec![
-            (PosixRlimitType::RlimitNofile, default_limit(host.open_files)),
+            (
+                PosixRlimitType::RlimitNofile,
+                default_limit(host.open_files),
+            ),
             (PosixRlimitType::RlimitNproc, default_limit(host.processes)),
         ];
         limits.retain(|(kind, _)| self.rlimits.iter().all(|(asked, _)| asked != kind));
         limits.extend(&self.rlimits);
-        limits.into_iter().map(|(kind, limit)| rlimit(kind, limit)).collect()
+        limits
+            .into_iter()
+            .map(|(kind, limit)| rlimit(kind, limit))
+            .collect()
     }
 }
 
@@ -201,7 +215,11 @@ impl Default for ProcessBuilder {
 /// programs that were never meant to have it.
 pub fn capabilities(uid: u32) -> LinuxCapabilities {
     let all: HashSet<Capability> = DEFAULT_CAPABILITIES.into();
-    let held = if uid == 0 { all.clone() } else { HashSet::new() };
+    let held = if uid == 0 {
+        all.clone()
+    } else {
+        HashSet::new()
+    };
     let mut sets = LinuxCapabilities::default();
     sets.set_bounding(Some(all))
         .set_permitted(Some(held.clone()))
@@ -238,7 +256,11 @@ fn default_limit(hard: u64) -> Rlimit {
 fn rlimit(kind: PosixRlimitType, limit: Rlimit) -> Result<PosixRlimit, OciError> {
     if limit.soft > limit.hard {
         let value = format!("{kind}={}:{}", limit.soft, limit.hard);
-        return Err(OciError::invalid("limit", value, "the soft limit is above the hard limit"));
+        return Err(OciError::invalid(
+            "limit",
+            value,
+            "the soft limit is above the hard limit",
+        ));
     }
     let built = PosixRlimitBuilder::default()
         .typ(kind)
@@ -252,14 +274,22 @@ fn rlimit(kind: PosixRlimitType, limit: Rlimit) -> Result<PosixRlimit, OciError>
 pub(super) fn absolute(what: &'static str, path: &Path) -> Result<PathBuf, OciError> {
     let shown = path.to_string_lossy();
     let Some(text) = path.to_str() else {
-        return Err(OciError::invalid(what, shown, "a path in a specification must be UTF-8"));
+        return Err(OciError::invalid(
+            what,
+            shown,
+            "a path in a specification must be UTF-8",
+        ));
     };
     without_nul(what, text)?;
     if !path.is_absolute() {
         return Err(OciError::invalid(what, shown, "the path is not absolute"));
     }
     if path.components().any(|part| part == Component::ParentDir) {
-        return Err(OciError::invalid(what, shown, "the path must not contain .."));
+        return Err(OciError::invalid(
+            what,
+            shown,
+            "the path must not contain ..",
+        ));
     }
     Ok(path.components().collect())
 }

@@ -30,7 +30,10 @@ pub(super) struct Line<'a> {
 impl<'a> Line<'a> {
     /// The field at `index`, from 0; empty when the line has fewer.
     pub(super) fn field(&self, index: usize) -> &'a [u8] {
-        self.bytes.split(|byte| *byte == b':').nth(index).unwrap_or_default()
+        self.bytes
+            .split(|byte| *byte == b':')
+            .nth(index)
+            .unwrap_or_default()
     }
 
     /// An error that names this line.

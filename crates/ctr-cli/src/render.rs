@@ -1,0 +1,8 @@
+//! From values to text: pure functions, tested by snapshots.
+
+pub(crate) mod duration;
+pub(crate) mod escape;
+pub(crate) mod json;
+pub(crate) mod outline;
+pub(crate) mod ps;
+pub(crate) mod table;

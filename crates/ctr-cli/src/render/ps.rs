@@ -1,0 +1,252 @@
+//! The table and the JSON document of `ps`, with podman's columns and field names.
+
+use std::collections::BTreeMap;
+
+use ctr_state::Status;
+use serde::Serialize;
+
+use crate::render::duration::between;
+use crate::render::table::Table;
+
+const HEADER: [&str; 7] = ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"];
+
+/// How much of a command the table shows.
+const COMMAND_CHARS: usize = 17;
+
+/// Seconds from 1970 back to the year 1: what podman writes for a moment that never came.
+const NEVER: i64 = -62_135_596_800;
+
+const NS: i64 = 1_000_000_000;
+
+/// Whether ids and commands are shortened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Width {
+    Short,
+    Full,
+}
+
+/// How the last run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// Exit code; -1 when nobody knows it.
+    pub(crate) code: i32,
+    /// Unix time in nanoseconds.
+    pub(crate) at_ns: i64,
+}
+
+/// One container, as far as `ps` is concerned. Moments are Unix time in nanoseconds.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// Where the root file system comes from.
+    pub(crate) image: String,
+    pub(crate) command: Vec<String>,
+    pub(crate) created_ns: i64,
+    pub(crate) started_ns: Option<i64>,
+    pub(crate) ended: Option<Ended>,
+    pub(crate) status: Status,
+    /// Stands behind the status in parentheses: what is unusual about this container.
+    pub(crate) remark: Option<String>,
+    pub(crate) pid: Option<i32>,
+    pub(crate) restarts: u32,
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Destinations of its volumes.
+    pub(crate) mounts: Vec<String>,
+    pub(crate) networks: Vec<String>,
+    pub(crate) auto_remove: bool,
+    pub(crate) cid_file: String,
+}
+
+impl Row {
+    /// The id as the table shows it.
+    pub(crate) fn id(&self, width: Width) -> &str {
+        match width {
+            Width::Short => self.id.get(..12).unwrap_or(&self.id),
+            Width::Full => &self.id,
+        }
+    }
+
+    fn command(&self, width: Width) -> String {
+        let whole = self.command.join(" ");
+        match width {
+            Width::Short if whole.chars().count() > COMMAND_CHARS => {
+                whole.chars().take(COMMAND_CHARS).chain("...".chars()).collect()
+            }
+            Width::Short | Width::Full => whole,
+        }
+    }
+
+    fn status_text(&self, now_ns: i64) -> String {
+        let text = match (self.status, self.ended) {
+            (Status::Running, _) => format!("Up {}", between(self.started_ns.unwrap_or(now_ns), now_ns)),
+            (Status::Stopped | Status::Exited, Some(Ended { code, at_ns })) => {
+                format!("Exited ({code}) {} ago", between(at_ns, now_ns))
+            }
+            (status, _) => title_case(&status.to_string()),
+        };
+        match &self.remark {
+            Some(remark) => format!("{text} ({remark})"),
+            None => text,
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.status, Status::Stopped | Status::Exited)
+    }
+}
+
+fn title_case(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// The table, its header even when there is nothing below it.
+pub(crate) fn table(rows: &[Row], width: Width, now_ns: i64) -> String {
+    let mut table = Table::new(&HEADER);
+    for row in rows {
+        let created = format!("{} ago", between(row.created_ns, now_ns));
+        let status = row.status_text(now_ns);
+        table.row(&[row.id(width), &row.image, &row.command(width), &created, &status, "", &row.name]);
+    }
+    table.render()
+}
+
+/// A container in `--format json`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct JsonRow {
+    auto_remove: bool,
+    command: Vec<String>,
+    created_at: String,
+    #[serde(rename = "CIDFile")]
+    cid_file: String,
+    exited: bool,
+    exited_at: i64,
+    exit_code: i32,
+    exposed_ports: Option<()>,
+    id: String,
+    image: String,
+    #[serde(rename = "ImageID")]
+    image_id: &'static str,
+    is_infra: bool,
+    labels: BTreeMap<String, String>,
+    mounts: Vec<String>,
+    names: [String; 1],
+    namespaces: BTreeMap<(), ()>,
+    networks: Vec<String>,
+    pid: i32,
+    pod: &'static str,
+    pod_name: &'static str,
+    ports: Option<()>,
+    restarts: u32,
+    size: Option<()>,
+    started_at: i64,
+    state: String,
+    status: String,
+    created: i64,
+}
+
+/// The rows of the JSON document, in the same order.
+pub(crate) fn json(rows: Vec<Row>, now_ns: i64) -> Vec<JsonRow> {
+    rows.into_iter().map(|row| json_row(row, now_ns)).collect()
+}
+
+fn json_row(row: Row, now_ns: i64) -> JsonRow {
+    JsonRow {
+        status: row.status_text(now_ns),
+        exited: row.has_ended(),
+        exited_at: row.ended.map_or(NEVER, |ended| ended.at_ns / NS),
+        exit_code: row.ended.map_or(0, |ended| ended.code),
+        auto_remove: row.auto_remove,
+        command: row.command,
+        created: row.created_ns / NS,
+        created_at: format!("{} ago", between(row.created_ns, now_ns)),
+        cid_file: row.cid_file,
+        exposed_ports: None,
+        id: row.id,
+        image: row.image,
+        image_id: "",
+        is_infra: false,
+        labels: row.labels,
+        mounts: row.mounts,
+        names: [row.name],
+        namespaces: BTreeMap::new(),
+        networks: row.networks,
+        pid: row.pid.unwrap_or(0),
+        pod: "",
+        pod_name: "",
+        ports: None,
+        restarts: row.restarts,
+        size: None,
+        started_at: row.started_ns.map_or(NEVER, |ns| ns / NS),
+        state: row.status.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::json::pretty;
+    use expect_test::expect;
+
+    const NOW: i64 = 1_700_000_000 * NS;
+
+    fn row(status: Status) -> Row {
+        Row {
+            id: "0123456789abcdef".repeat(4),
+            name: "brave_heron".into(),
+            image: "/:O".into(),
+            command: vec!["sh".into(), "-c".into(), "echo a; sleep 100".into()],
+            created_ns: NOW - 300 * NS,
+            started_ns: Some(NOW - 200 * NS),
+            ended: None,
+            status,
+            remark: None,
+            pid: Some(42),
+            restarts: 0,
+            labels: BTreeMap::from([("a".into(), "b".into())]),
+            mounts: vec!["/data".into()],
+            networks: Vec::new(),
+            auto_remove: false,
+            cid_file: String::new(),
+        }
+    }
+
+    fn ended(code: i32) -> Row {
+        let ended = Some(Ended { code, at_ns: NOW - 90 * NS });
+        Row { ended, pid: None, ..row(Status::Exited) }
+    }
+
+    #[test]
+    fn an_empty_list_has_a_header() {
+        expect![[""]].assert_eq(&table(&[], Width::Short, NOW));
+        assert_eq!(pretty(&json(Vec::new(), NOW)).unwrap(), "[]\n");
+    }
+
+    #[test]
+    fn each_status_has_its_words() {
+        let configured = Row { started_ns: None, command: vec!["true".into()], ..row(Status::Configured) };
+        let lost = Row { remark: Some("monitor lost".into()), ..row(Status::Running) };
+        let rows = [configured, row(Status::Created), row(Status::Running), lost, row(Status::Paused), row(Status::Stopping), ended(0), ended(137), ended(-1), row(Status::Removing)];
+        expect![[""]].assert_eq(&table(&rows, Width::Short, NOW));
+    }
+
+    #[test]
+    fn nothing_is_shortened_when_asked() {
+        expect![[""]].assert_eq(&table(&[row(Status::Running)], Width::Full, NOW));
+    }
+
+    #[test]
+    fn what_a_container_chose_is_escaped() {
+        let hostile = Row { command: vec!["\u{1b}]0;x\u{7}".into(), "\u{202e}".into()], image: "/a\nb".into(), ..row(Status::Running) };
+        let text = table(&[hostile], Width::Full, NOW);
+        assert!(!text.bytes().any(|byte| byte == 0x1b || byte == 7), "{text:?}");
+        assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn the_fields_of_the_document() {
+        expect![[""]].assert_eq(&pretty(&json(vec![ended(3)], NOW)).unwrap());
+    }
+}

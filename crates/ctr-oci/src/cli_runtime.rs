@@ -1,0 +1,372 @@
+//! Driving a runtime's program: one process for each call.
+//!
+//! The program gets the arguments of a [`RuntimeCall`], an environment of one or two variables that are given here, no descriptors but
+//! its standard streams, and a session of its own, so that a key pressed by a user never interrupts it half-way. It dies with the
+//! caller: a runtime left over from a dead owner would work against whoever takes the container up next. Every call has a
+//! deadline, after which the program is killed. Nothing is kept between calls.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+
+use ctr_sys::{Deadline, ExitStatus, Launch, OutputLimits, Signal, Stdio, SysError, SysResult};
+use serde_json::Value;
+
+use crate::call::{GlobalFlags, RuntimeCall, RuntimeId, RuntimeQuery};
+use crate::call_log::CallLog;
+use crate::error::OciError;
+use crate::failure::{FailureKind, RuntimeFailure};
+use crate::features::{RuntimeFeatures, VersionText};
+use crate::find::check_again;
+use crate::reply::RuntimeReply;
+use crate::runtime::{
+    CreateCall, Created, DeleteMode, KillScope, OciRuntime, RuntimeState, StdioFds, Target,
+};
+
+/// Where a runtime finds its own helpers when the caller names no other path.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Bytes kept of each stream of a call: more than any runtime's `features` or `state` answer.
+const OUTPUT_BYTES: usize = 1024 * 1024;
+
+/// One configured runtime program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CliRuntimeConfig {
+    /// The configured name, for messages.
+    pub name: String,
+    /// The program, an absolute path; see [`crate::find_runtime`].
+    pub program: PathBuf,
+    /// Arguments before the global flags, for a program that is a runtime only under a verb of its own.
+    pub prefix: Vec<String>,
+    /// An existing private directory for the log files of calls under way.
+    pub log_dir: PathBuf,
+    /// `PATH` of the program; `None` means the standard directories.
+    pub path: Option<OsString>,
+    /// `XDG_RUNTIME_DIR` of the program; `None` means that it has none.
+    pub xdg_runtime_dir: Option<OsString>,
+}
+
+impl CliRuntimeConfig {
+    /// A program that is a runtime by itself, with the standard `PATH` as its whole environment.
+    pub fn new(
+        name: impl Into<String>,
+        program: impl Into<PathBuf>,
+        log_dir: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            program: program.into(),
+            prefix: Vec::new(),
+            log_dir: log_dir.into(),
+            path: None,
+            xdg_runtime_dir: None,
+        }
+    }
+}
+
+/// An OCI runtime that is a program: runc, crun, youki, or any other with their command line.
+#[derive(Debug)]
+pub struct CliRuntime {
+    config: CliRuntimeConfig,
+    logs: AtomicU64,
+}
+
+/// Where the standard streams of a call go.
+enum Streams<'a> {
+    /// Into this process.
+    Collected,
+    /// To the container; only the log tells what went wrong.
+    Container(StdioFds<'a>),
+}
+
+struct Ended {
+    status: ExitStatus,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl CliRuntime {
+    /// The runtime with this configuration. The program is looked at before each call, so it may be missing here.
+    pub fn new(config: CliRuntimeConfig) -> Self {
+        Self {
+            config,
+            logs: AtomicU64::new(0),
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &CliRuntimeConfig {
+        &self.config
+    }
+
+    fn id<'a>(&self, operation: &str, target: Target<'a>) -> Result<RuntimeId<'a>, RuntimeFailure> {
+        RuntimeId::new(target.id).map_err(|error| self.refused(operation, &error))
+    }
+
+    /// One call about a container, to its end.
+    fn call(
+        &self,
+        target: Target<'_>,
+        call: RuntimeCall<'_>,
+        streams: Streams<'_>,
+    ) -> Result<RuntimeReply, RuntimeFailure> {
+        let operation = call.operation();
+        let log_error = |error: io::Error| {
+            let path = self.config.log_dir.display().to_string();
+            self.failed(operation, &SysError::new("keep a log in", path, error))
+        };
+        let mut log = CallLog::create(&self.config.log_dir, &self.logs).map_err(log_error)?;
+        let flags = GlobalFlags {
+            root: target.root,
+            log: log.path(),
+        };
+        let argv = call
+            .argv(flags)
+            .map_err(|error| self.refused(operation, &error))?;
+        let cwd = match call {
+            RuntimeCall::Create { bundle, .. } => bundle,
+            RuntimeCall::Start { .. }
+            | RuntimeCall::State { .. }
+            | RuntimeCall::Kill { .. }
+            | RuntimeCall::Delete { .. } => Path::new("/"),
+        };
+        let launch = self.launch(&argv).cwd(cwd);
+        let ended = self.run(operation, launch, target.deadline, streams)?;
+        Ok(RuntimeReply {
+            status: ended.status,
+            log: log.read().map_err(log_error)?,
+            stdout: ended.stdout,
+            stderr: ended.stderr,
+        })
+    }
+
+    fn ask(&self, query: RuntimeQuery, deadline: Deadline) -> Result<RuntimeReply, RuntimeFailure> {
+        let launch = self.launch(&query.argv());
+        let ended = self.run(query.operation(), launch, deadline, Streams::Collected)?;
+        Ok(RuntimeReply {
+            status: ended.status,
+            log: String::new(),
+            stdout: ended.stdout,
+            stderr: ended.stderr,
+        })
+    }
+
+    fn launch(&self, argv: &[OsString]) -> Launch {
+        let path = self
+            .config
+            .path
+            .as_deref()
+            .unwrap_or(OsStr::new(DEFAULT_PATH));
+        let launch = Launch::program(&self.config.program)
+            .args(&self.config.prefix)
+            .args(argv)
+            .env("PATH", path)
+            .new_session()
+            .die_with_parent();
+        match &self.config.xdg_runtime_dir {
+            Some(directory) => launch.env("XDG_RUNTIME_DIR", directory),
+            None => launch,
+        }
+    }
+
+    fn run(
+        &self,
+        operation: &str,
+        launch: Launch,
+        deadline: Deadline,
+        streams: Streams<'_>,
+    ) -> Result<Ended, RuntimeFailure> {
+        check_again(&self.config.program).map_err(|error| self.refused(operation, &error))?;
+        if deadline.expired() {
+            let message = "its deadline had passed before it was called";
+            return Err(RuntimeFailure::new(
+                FailureKind::Timeout,
+                &self.config.name,
+                operation,
+                message,
+            ));
+        }
+        let ended = match streams {
+            Streams::Collected => collected(launch, deadline),
+            Streams::Container(stdio) => handed_over(launch, deadline, stdio),
+        };
+        ended
+            .map_err(|error| self.failed(operation, &error))?
+            .ok_or_else(|| {
+                let message = "it did not answer within its deadline and was killed";
+                RuntimeFailure::new(FailureKind::Timeout, &self.config.name, operation, message)
+            })
+    }
+
+    /// A call that was not made.
+    fn refused(&self, operation: &str, error: &OciError) -> RuntimeFailure {
+        let kind = match error {
+            OciError::RuntimeNotFound { .. }
+            | OciError::RuntimeUnreadable { .. }
+            | OciError::RuntimeUnusable { .. } => FailureKind::RuntimeMissing,
+            OciError::Invalid { .. } | OciError::Encode { .. } | OciError::Bundle { .. } => {
+                FailureKind::Other
+            }
+        };
+        let message = match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        RuntimeFailure::new(kind, &self.config.name, operation, &message)
+    }
+
+    /// A call that the kernel did not let us make.
+    fn failed(&self, operation: &str, error: &SysError) -> RuntimeFailure {
+        let kind = match error.kind() {
+            // The program went away, or its interpreter is missing, between our look and the kernel's.
+            io::ErrorKind::NotFound if error.operation() == "start" => FailureKind::RuntimeMissing,
+            _ => FailureKind::Other,
+        };
+        RuntimeFailure::new(kind, &self.config.name, operation, &error.to_string())
+    }
+
+    fn pid(&self, pid_file: &Path) -> Result<i32, RuntimeFailure> {
+        let bad = |message: String| {
+            RuntimeFailure::new(
+                FailureKind::BadAnswer,
+                &self.config.name,
+                "create",
+                &message,
+            )
+        };
+        let shown = pid_file.display();
+        let mut text = String::new();
+        File::open(pid_file)
+            .and_then(|file| file.take(32).read_to_string(&mut text))
+            .map_err(|error| bad(format!("it left no readable pid file {shown}: {error}")))?;
+        match text.trim().parse() {
+            Ok(pid) if pid > 0 => Ok(pid),
+            Ok(_) | Err(_) => Err(bad(format!("it wrote no pid into {shown} but {text:?}"))),
+        }
+    }
+}
+
+fn collected(launch: Launch, deadline: Deadline) -> SysResult<Option<Ended>> {
+    let limits = OutputLimits {
+        bytes: OUTPUT_BYTES,
+        deadline,
+    };
+    let output = launch.output(limits)?;
+    Ok(output.status.map(|status| Ended {
+        status,
+        stdout: output.stdout,
+        stderr: output.stderr,
+    }))
+}
+
+fn handed_over(
+    launch: Launch,
+    deadline: Deadline,
+    stdio: StdioFds<'_>,
+) -> SysResult<Option<Ended>> {
+    let own = |fd: BorrowedFd<'_>| {
+        let copy = fd.try_clone_to_owned();
+        copy.map_err(|error| {
+            SysError::new("duplicate", "a standard stream of the container", error)
+        })
+    };
+    let child = launch
+        .stdin(Stdio::Fd(own(stdio.stdin)?))
+        .stdout(Stdio::Fd(own(stdio.stdout)?))
+        .stderr(Stdio::Fd(own(stdio.stderr)?))
+        .spawn()?;
+    let Some(status) = child.wait_deadline(deadline)? else {
+        child.kill_and_wait()?;
+        return Ok(None);
+    };
+    Ok(Some(Ended {
+        status,
+        stdout: Vec::new(),
+        stderr: Vec::new(),
+    }))
+}
+
+impl OciRuntime for CliRuntime {
+    fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    fn create(&self, target: Target<'_>, call: CreateCall<'_>) -> Result<Created, RuntimeFailure> {
+        let id = self.id("create", target)?;
+        // The pid of an earlier container must never be read as the answer.
+        match std::fs::remove_file(call.pid_file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let path = call.pid_file.display().to_string();
+                return Err(self.failed("create", &SysError::new("remove", path, error)));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let create = RuntimeCall::Create {
+            id,
+            bundle: call.bundle,
+            pid_file: call.pid_file,
+        };
+        let reply = self.call(target, create, Streams::Container(call.stdio))?;
+        reply.success(&self.config.name, "create")?;
+        let pid = self.pid(call.pid_file)?;
+        Ok(Created { pid })
+    }
+
+    fn start(&self, target: Target<'_>) -> Result<(), RuntimeFailure> {
+        let id = self.id("start", target)?;
+        let reply = self.call(target, RuntimeCall::Start { id }, Streams::Collected)?;
+        reply.success(&self.config.name, "start").map(drop)
+    }
+
+    fn state(&self, target: Target<'_>) -> Result<RuntimeState, RuntimeFailure> {
+        let id = self.id("state", target)?;
+        let reply = self.call(target, RuntimeCall::State { id }, Streams::Collected)?;
+        reply.state(&self.config.name)
+    }
+
+    fn kill(
+        &self,
+        target: Target<'_>,
+        signal: Signal,
+        scope: KillScope,
+    ) -> Result<(), RuntimeFailure> {
+        let id = self.id("kill", target)?;
+        let kill = RuntimeCall::Kill { id, signal, scope };
+        let reply = self.call(target, kill, Streams::Collected)?;
+        reply.success(&self.config.name, "kill").map(drop)
+    }
+
+    fn delete(&self, target: Target<'_>, mode: DeleteMode) -> Result<(), RuntimeFailure> {
+        let id = self.id("delete", target)?;
+        let reply = self.call(target, RuntimeCall::Delete { id, mode }, Streams::Collected)?;
+        match (reply.success(&self.config.name, "delete"), mode) {
+            // runc and crun say success here, others do not.
+            (Err(failure), DeleteMode::Force) if failure.kind == FailureKind::NoSuchContainer => {
+                Ok(())
+            }
+            (result, DeleteMode::Force | DeleteMode::Stopped) => result.map(drop),
+        }
+    }
+
+    fn features(&self, deadline: Deadline) -> Result<RuntimeFeatures, RuntimeFailure> {
+        let name = &self.config.name;
+        let version = self.ask(RuntimeQuery::Version, deadline)?;
+        let version = version.success(name, "version").map(VersionText::parse);
+        let raw = self.ask(RuntimeQuery::Features, deadline)?;
+        // A runtime without the verb says so by its exit code, or prints its usage.
+        let raw = raw.success(name, "features").ok();
+        let raw = raw.and_then(|text| serde_json::from_slice(text).ok());
+        let raw = raw.filter(Value::is_object);
+        match (version, raw) {
+            (Err(failure), None) => Err(failure),
+            (version, raw) => Ok(RuntimeFeatures::gathered(
+                name,
+                version.unwrap_or_default(),
+                raw,
+            )),
+        }
+    }
+}
