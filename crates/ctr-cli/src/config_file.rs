@@ -49,20 +49,33 @@ impl ConfigFile {
     /// A required file that is missing, one that is not a regular file, is too large or may be written to by others, and every fault
     /// of its text, by line.
     pub(crate) fn read(path: &Path, presence: Presence, euid: u32) -> Result<Self, CommandError> {
-        let failed = |why: String| CommandError::failed(format!("configuration file {}: {why}", path.display()));
+        let failed = |why: String| {
+            CommandError::failed(format!("configuration file {}: {why}", path.display()))
+        };
         let root = Root::open(Path::new("/")).map_err(|error| failed(error.to_string()))?;
         let relative = path.strip_prefix("/").unwrap_or(path);
-        let Some(bytes) = root.read(relative, MAX_BYTES).map_err(|error| failed(error.to_string()))? else {
+        let Some(bytes) = root
+            .read(relative, MAX_BYTES)
+            .map_err(|error| failed(error.to_string()))?
+        else {
             return match presence {
                 Presence::Optional => Ok(Self::default()),
                 Presence::Required => Err(failed("it does not exist".to_owned())),
             };
         };
-        let metadata = root.metadata(relative).map_err(|error| failed(error.to_string()))?;
-        if metadata.is_none_or(|found| found.mode & WRITABLE_BY_OTHERS != 0 || ![0, euid].contains(&found.uid)) {
-            return Err(failed("others may write to it; it must belong to root and be writable by its owner alone".to_owned()));
+        let metadata = root
+            .metadata(relative)
+            .map_err(|error| failed(error.to_string()))?;
+        if metadata.is_none_or(|found| {
+            found.mode & WRITABLE_BY_OTHERS != 0 || ![0, euid].contains(&found.uid)
+        }) {
+            return Err(failed(
+                "others may write to it; it must belong to root and be writable by its owner alone"
+                    .to_owned(),
+            ));
         }
-        let text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8 text".to_owned()))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8 text".to_owned()))?;
         Self::parse(&text).map_err(failed)
     }
 
@@ -75,7 +88,10 @@ impl ConfigFile {
         for (name, path) in &file.runtimes {
             runtime::check_name(name).map_err(|why| format!("runtimes.{name}: {why}"))?;
             if !path.is_absolute() {
-                return Err(format!("runtimes.{name} \"{}\": must be an absolute path", path.display()));
+                return Err(format!(
+                    "runtimes.{name} \"{}\": must be an absolute path",
+                    path.display()
+                ));
             }
         }
         Ok(file)
@@ -84,8 +100,18 @@ impl ConfigFile {
 
 fn located(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().replace('\n', ", ");
-    let line = |at: usize| 1 + text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count();
-    error.span().map_or_else(|| message.clone(), |span| format!("line {}: {message}", line(span.start)))
+    let line = |at: usize| {
+        1 + text
+            .as_bytes()
+            .iter()
+            .take(at)
+            .filter(|byte| **byte == b'\n')
+            .count()
+    };
+    error.span().map_or_else(
+        || message.clone(),
+        |span| format!("line {}: {message}", line(span.start)),
+    )
 }
 
 #[cfg(test)]
@@ -105,36 +131,99 @@ mod tests {
 
     #[test]
     fn a_whole_file() {
-        check("default_runtime = \"crun\"\n[runtimes]\nmine = \"/opt/mine\"\n", &expect![[""]]);
-        check("", &expect![[""]]);
+        check(
+            "default_runtime = \"crun\"\n[runtimes]\nmine = \"/opt/mine\"\n",
+            &expect![[r#"
+                ConfigFile { default_runtime: Some("crun"), runtimes: {"mine": "/opt/mine"} }
+            "#]],
+        );
+        check(
+            "",
+            &expect![[r#"
+            ConfigFile { default_runtime: None, runtimes: {} }
+        "#]],
+        );
     }
 
     #[test]
     fn faults_are_named_by_key_and_line() {
-        check("\ndefault_runtme = \"crun\"\n", &expect![[""]]);
-        check("default_runtime = 3", &expect![[""]]);
-        check("[runtimes\n", &expect![[""]]);
-        check("default_runtime = \"../x\"", &expect![[""]]);
-        check("[runtimes]\nmine = \"bin/mine\"", &expect![[""]]);
-        check("[runtimes]\nbuiltin = \"/bin/mine\"", &expect![[""]]);
-        check("[runtimes]\n\"a/b\" = \"/bin/mine\"", &expect![[""]]);
+        check(
+            "\ndefault_runtme = \"crun\"\n",
+            &expect![[r#"
+            error: line 2: unknown field `default_runtme`, expected `default_runtime` or `runtimes`
+        "#]],
+        );
+        check(
+            "default_runtime = 3",
+            &expect![[r#"
+            error: line 1: invalid type: integer `3`, expected a string
+        "#]],
+        );
+        check(
+            "[runtimes\n",
+            &expect![[r#"
+            error: line 1: unclosed table, expected `]`
+        "#]],
+        );
+        check(
+            "default_runtime = \"../x\"",
+            &expect![[r#"
+            error: default_runtime "../x": must be builtin, a name ([a-z0-9][a-z0-9._-]*) or an absolute path
+        "#]],
+        );
+        check(
+            "[runtimes]\nmine = \"bin/mine\"",
+            &expect![[r#"
+            error: runtimes.mine "bin/mine": must be an absolute path
+        "#]],
+        );
+        check(
+            "[runtimes]\nbuiltin = \"/bin/mine\"",
+            &expect![[r#"
+            error: runtimes.builtin: the name of the built-in runtime is taken
+        "#]],
+        );
+        check(
+            "[runtimes]\n\"a/b\" = \"/bin/mine\"",
+            &expect![[r#"
+            error: runtimes.a/b: a runtime's name is [a-z0-9][a-z0-9._-]*, at most 64 characters
+        "#]],
+        );
     }
 
     #[test]
     fn a_missing_file_matters_only_when_it_was_asked_for() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ctr.toml");
-        let read = |presence| ConfigFile::read(&path, presence, rustix::process::geteuid().as_raw());
+        let read =
+            |presence| ConfigFile::read(&path, presence, rustix::process::geteuid().as_raw());
         assert_eq!(read(Presence::Optional).unwrap(), ConfigFile::default());
-        assert!(read(Presence::Required).unwrap_err().message().contains("does not exist"));
+        assert!(
+            read(Presence::Required)
+                .unwrap_err()
+                .message()
+                .contains("does not exist")
+        );
     }
 
     #[test]
     fn a_file_that_others_may_write_to_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ctr.toml");
-        ctr_sys::replace_file(&path, b"default_runtime = \"crun\"", 0o600, ctr_sys::Sync::No).unwrap();
-        let read = || ConfigFile::read(&path, Presence::Required, rustix::process::geteuid().as_raw());
+        ctr_sys::replace_file(
+            &path,
+            b"default_runtime = \"crun\"",
+            0o600,
+            ctr_sys::Sync::No,
+        )
+        .unwrap();
+        let read = || {
+            ConfigFile::read(
+                &path,
+                Presence::Required,
+                rustix::process::geteuid().as_raw(),
+            )
+        };
         assert_eq!(read().unwrap().default_runtime.as_deref(), Some("crun"));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
         assert!(read().unwrap_err().message().contains("others may write"));

@@ -2,8 +2,15 @@
 //!
 //! They are told apart by the first argument alone, before clap sees anything: other programs call them with flags of their own.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
+use ctr_monitor::RuntimeResolver;
+use ctr_monitor::protocol::{RuntimeKind, RuntimeSpec};
+use ctr_oci::{CliRuntime, CliRuntimeConfig, OciRuntime, RuntimeFailure};
+use ctr_runtime::Builtin;
+
+use crate::error::{self, CommandError, Outcome, Rule};
 use crate::io::Io;
 
 /// The verb under which the file is the monitor of a container.
@@ -16,12 +23,71 @@ pub(crate) fn hidden_program(args: &[OsString], io: &mut Io) -> Option<u8> {
     let verb = args.get(1)?.to_str()?;
     match verb {
         MONITOR => Some(monitor(&args[2..], io)),
-        OCI_RUNTIME => Some(code(ctr_runtime::oci_runtime_main(args[2..].to_vec()))),
+        OCI_RUNTIME => Some(byte(ctr_runtime::oci_runtime_main(args[2..].to_vec()))),
         _ => None,
     }
 }
 
 /// What a process can end with is one byte; anything else is a failure.
-fn code(code: i32) -> u8 {
+fn byte(code: i32) -> u8 {
     u8::try_from(code).unwrap_or(1)
+}
+
+/// Answers the engine's requests until the container has ended and was cleaned up. The last argument is the number of the descriptor on
+/// which the engine waits for answers.
+fn monitor(args: &[OsString], io: &mut Io) -> u8 {
+    let result = connection(args).and_then(|number| {
+        ctr_monitor::serve(number, &Runtimes)
+            .map_err(|error| CommandError::failed(error.to_string()))
+    });
+    let result = result.map(|()| Outcome::Done);
+    if let Err(error) = &result {
+        io.error(error);
+    }
+    error::exit_code(Rule::General, &result)
+}
+
+fn connection(args: &[OsString]) -> Result<i32, CommandError> {
+    let number = args.last().and_then(|last: &OsString| OsStr::to_str(last));
+    number
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| CommandError::failed("monitors are started by the engine alone"))
+}
+
+/// Turns the runtimes that requests describe into runtimes: the one in this file, and programs.
+struct Runtimes;
+
+impl RuntimeResolver for Runtimes {
+    fn resolve(
+        &self,
+        runtime: &RuntimeSpec,
+        run_dir: &Path,
+    ) -> Result<Box<dyn OciRuntime>, RuntimeFailure> {
+        match &runtime.kind {
+            RuntimeKind::Builtin => Ok(Box::new(Builtin::new())),
+            RuntimeKind::Program { path } => Ok(Box::new(CliRuntime::new(CliRuntimeConfig::new(
+                &runtime.name,
+                path,
+                run_dir,
+            )))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::transcript;
+
+    #[test]
+    fn a_monitor_is_not_for_people() {
+        let refused = "Error: monitors are started by the engine alone\n[125]\n";
+        assert_eq!(transcript(&["ctr", "monitor"]), refused);
+        assert_eq!(transcript(&["ctr", "monitor", "x"]), refused);
+    }
+
+    #[test]
+    fn codes_are_bytes() {
+        assert_eq!([byte(0), byte(127), byte(-1), byte(256)], [0, 127, 1, 1]);
+    }
 }

@@ -32,7 +32,11 @@ pub(crate) struct CommandError {
 
 impl CommandError {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hints: Vec::new() }
+        Self {
+            kind,
+            message: message.into(),
+            hints: Vec::new(),
+        }
     }
 
     /// An error without a kind of its own.
@@ -43,6 +47,11 @@ impl CommandError {
     /// A flag whose value is refused: names the flag, the value and why (or what is allowed).
     pub(crate) fn value(flag: &str, value: &str, why: impl fmt::Display) -> Self {
         Self::failed(format!("{flag} \"{value}\": {why}"))
+    }
+
+    /// A flag whose value one of the libraries refuses, in the library's words, which name the value.
+    pub(crate) fn flag(flag: &str, refused: impl fmt::Display) -> Self {
+        Self::failed(format!("{flag}: {refused}"))
     }
 
     /// Adds what the reader can do now.
@@ -97,7 +106,11 @@ pub(crate) fn exit_code(rule: Rule, result: &Result<Outcome, CommandError>) -> u
         Ok(Outcome::Done) => 0,
         Ok(Outcome::No) => 1,
         Ok(Outcome::Ended(code)) => *code,
-        Ok(Outcome::Partly(kinds)) => kinds.iter().map(|kind| code_of(rule, *kind)).min().unwrap_or(0),
+        Ok(Outcome::Partly(kinds)) => kinds
+            .iter()
+            .map(|kind| code_of(rule, *kind))
+            .min()
+            .unwrap_or(0),
         Err(error) => code_of(rule, error.kind()),
     }
 }
@@ -124,7 +137,8 @@ mod tests {
 
     #[test]
     fn the_most_telling_failure_decides() {
-        let partly = |kinds: &[ErrorKind]| exit_code(Rule::Remove, &Ok(Outcome::Partly(kinds.to_vec())));
+        let partly =
+            |kinds: &[ErrorKind]| exit_code(Rule::Remove, &Ok(Outcome::Partly(kinds.to_vec())));
         assert_eq!(partly(&[ErrorKind::Failed]), 125);
         assert_eq!(partly(&[ErrorKind::Failed, ErrorKind::WrongStatus]), 2);
         assert_eq!(partly(&[ErrorKind::WrongStatus, ErrorKind::NotFound]), 1);

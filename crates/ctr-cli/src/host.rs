@@ -12,14 +12,12 @@ pub(crate) struct Host {
     pub(crate) args: Vec<String>,
     /// The environment, for `-e KEY` alone.
     pub(crate) environment: Vec<(OsString, OsString)>,
-    /// The directory that relative paths start from.
-    pub(crate) cwd: PathBuf,
-    /// The file this program was started from: what monitors and cleanups are started from.
-    pub(crate) program: PathBuf,
-    /// Effective user id.
+    /// The directory that relative paths start from; `None` when it has been removed.
+    pub(crate) cwd: Option<PathBuf>,
+    /// The file this program was started from: what monitors and cleanups are started from. `None` without a `/proc`.
+    pub(crate) program: Option<PathBuf>,
+    /// Effective user id: who acts.
     pub(crate) euid: u32,
-    /// Real user id: who acts.
-    pub(crate) uid: u32,
     /// The login user id of the audit system, when the session has one.
     pub(crate) login_uid: Option<u32>,
     /// This process.
@@ -27,27 +25,25 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Reads the facts of this process.
-    ///
-    /// # Errors
-    /// When the working directory has been removed or the program's own path cannot be read.
-    pub(crate) fn of_process(args: &[OsString]) -> Result<Self, CommandError> {
-        let cwd = std::env::current_dir()
-            .map_err(|error| CommandError::failed(format!("read the working directory: {error}")))?;
-        let program = std::env::current_exe()
-            .map_err(|error| CommandError::failed(format!("read this program's own path: {error}")))?;
-        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    /// Reads the facts of this process. What cannot be read is missed by the commands that need it, and by no other.
+    pub(crate) fn of_process(args: &[OsString]) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the one place that reads the environment"
+        )]
         let environment = std::env::vars_os().collect();
-        Ok(Self {
-            args: args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        Self {
+            args: args
+                .iter()
+                .map(|arg| arg.to_string_lossy().into_owned())
+                .collect(),
             environment,
-            cwd,
-            program,
+            cwd: std::env::current_dir().ok(),
+            program: std::env::current_exe().ok(),
             euid: rustix::process::geteuid().as_raw(),
-            uid: rustix::process::getuid().as_raw(),
             login_uid: ctr_sys::login_uid(),
             pid: rustix::process::getpid().as_raw_nonzero().get(),
-        })
+        }
     }
 
     /// The value of an environment variable of this process.
@@ -57,27 +53,55 @@ impl Host {
     }
 
     /// The path as seen from everywhere: relative ones start in the working directory. Links are not resolved.
-    pub(crate) fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.cwd.join(path).components().collect()
+    ///
+    /// # Errors
+    /// A relative path when the working directory has been removed.
+    pub(crate) fn absolute(&self, path: impl AsRef<Path>) -> Result<PathBuf, CommandError> {
+        let path = path.as_ref();
+        if path.is_absolute() {
+            return Ok(path.components().collect());
+        }
+        let missing = || {
+            let path = path.display();
+            CommandError::failed(format!(
+                "the working directory has been removed, so {path} leads nowhere"
+            ))
+        };
+        let cwd = self.cwd.as_ref().ok_or_else(missing)?;
+        Ok(cwd.join(path).components().collect())
     }
 
     /// The file name under which the program was called.
     pub(crate) fn program_name(&self) -> &str {
-        let name = self.args.first().and_then(|first| Path::new(first).file_name());
+        let name = self
+            .args
+            .first()
+            .and_then(|first| Path::new(first).file_name());
         name.and_then(OsStr::to_str).unwrap_or("ctr")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::testing::host;
 
     #[test]
     fn paths_start_in_the_working_directory() {
-        let host = host();
-        assert_eq!(host.absolute("a/./b").to_str(), Some("/home/user/a/b"));
-        assert_eq!(host.absolute("/a//b/").to_str(), Some("/a/b"));
-        assert_eq!(host.absolute("../x").to_str(), Some("/home/user/../x"));
+        let mut host = host();
+        let check = |host: &Host, path: &str, expected: Option<&str>| {
+            assert_eq!(
+                host.absolute(path).ok(),
+                expected.map(PathBuf::from),
+                "{path}"
+            );
+        };
+        check(&host, "a/./b", Some("/home/user/a/b"));
+        check(&host, "/a//b/", Some("/a/b"));
+        check(&host, "../x", Some("/home/user/../x"));
+        host.cwd = None;
+        check(&host, "/a", Some("/a"));
+        check(&host, "a", None);
     }
 
     #[test]

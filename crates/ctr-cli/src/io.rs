@@ -32,7 +32,11 @@ impl Io {
 
     /// Other places for the two outputs. An attached container still gets the process's own streams, which it needs as descriptors.
     pub fn new(out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
-        Self { out, err, failure: None }
+        Self {
+            out,
+            err,
+            failure: None,
+        }
     }
 
     /// Prints one line of text, escaped, on the standard output.
@@ -106,7 +110,11 @@ impl Io {
     /// Descriptors 0, 1 and 2 of the process, for an attached container; what was printed so far is written out first.
     pub(crate) fn descriptors(&mut self) -> [BorrowedFd<'static>; 3] {
         self.flush();
-        [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()]
+        [
+            rustix::stdio::stdin(),
+            rustix::stdio::stdout(),
+            rustix::stdio::stderr(),
+        ]
     }
 }
 
@@ -138,7 +146,10 @@ mod tests {
 
     #[test]
     fn a_reader_that_left_is_no_error_and_a_full_disk_is() {
-        for (kind, fails) in [(io::ErrorKind::BrokenPipe, false), (io::ErrorKind::StorageFull, true)] {
+        for (kind, fails) in [
+            (io::ErrorKind::BrokenPipe, false),
+            (io::ErrorKind::StorageFull, true),
+        ] {
             let mut io = Io::new(Box::new(Broken(kind)), Box::new(io::sink()));
             assert!(!io.is_closed());
             io.line("text");

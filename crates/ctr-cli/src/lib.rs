@@ -15,6 +15,13 @@
 //!   ([`entry`]).
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    expect(
+        clippy::needless_raw_string_hashes,
+        reason = "expect-test writes its snapshots with them"
+    )
+)]
 
 mod cli;
 mod commands;
@@ -57,7 +64,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io) -> u8 {
         Err(failed) => {
             let error = CommandError::failed(format!("write to the standard output: {failed}"));
             io.error(&error);
-            if code == 0 { error::exit_code(rule, &Err(error)) } else { code }
+            if code == 0 {
+                error::exit_code(rule, &Err(error))
+            } else {
+                code
+            }
         }
     }
 }
@@ -72,9 +83,11 @@ fn command(args: &[OsString], io: &mut Io) -> (Rule, Result<Outcome, CommandErro
         Err(error) => return (Rule::General, Err(error)),
     };
     let rule = parsed.verb.rule();
-    let result = Host::of_process(args).and_then(|host| {
-        log::install(parsed.globals.log_level.as_deref())?;
-        let context = Context { globals: parsed.globals, host };
+    let result = log::install(parsed.globals.log_level.as_deref()).and_then(|()| {
+        let context = Context {
+            globals: parsed.globals,
+            host: Host::of_process(args),
+        };
         parsed.verb.run(&context, io)
     });
     (rule, result)

@@ -36,7 +36,9 @@ pub(crate) fn install(level: Option<&str>) -> Result<(), CommandError> {
 }
 
 fn parse(word: &str) -> Result<Level, CommandError> {
-    let found = LEVELS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+    let found = LEVELS
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(word));
     found.map(|(_, level)| *level).ok_or_else(|| {
         let names: Vec<&str> = LEVELS.iter().map(|(name, _)| *name).collect();
         CommandError::value("--log-level", word, format!("one of {}", names.join(", ")))
@@ -50,8 +52,12 @@ struct Escaped<W>(W);
 impl<W: Write> Write for Escaped<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        let (text, end) = text.strip_suffix('\n').map_or((&*text, ""), |text| (text, "\n"));
-        self.0.write_all(format!("{}{end}", escape(text)).as_bytes()).ok();
+        let (text, end) = text
+            .strip_suffix('\n')
+            .map_or((&*text, ""), |text| (text, "\n"));
+        self.0
+            .write_all(format!("{}{end}", escape(text)).as_bytes())
+            .ok();
         Ok(bytes.len())
     }
 

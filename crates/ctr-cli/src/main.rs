@@ -3,5 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(ctr_cli::run(std::env::args_os(), &mut ctr_cli::Io::standard()))
+    ExitCode::from(ctr_cli::run(
+        std::env::args_os(),
+        &mut ctr_cli::Io::standard(),
+    ))
 }

@@ -3,7 +3,6 @@
 pub(crate) mod entrypoint;
 pub(crate) mod env;
 pub(crate) mod format;
-pub(crate) mod hostname;
 pub(crate) mod network;
 pub(crate) mod number;
 pub(crate) mod pairs;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ctr_core::{EngineConfig, Runtimes};
 use ctr_events::Actor;
+use ctr_runtime::{BUILTIN, Builtin};
 
 use crate::cli::Globals;
 use crate::config_file::{ConfigFile, Presence};
@@ -60,32 +61,41 @@ pub(crate) fn require_root(host: &Host) -> Result<(), CommandError> {
 ///
 /// # Errors
 /// An ordinary user, a faulty configuration file, a runtime that is neither a name nor an absolute path.
-pub(crate) fn resolve(globals: &Globals, host: &Host, patience: Patience) -> Result<EngineConfig, CommandError> {
+pub(crate) fn resolve(
+    globals: &Globals,
+    host: &Host,
+    patience: Patience,
+) -> Result<EngineConfig, CommandError> {
     require_root(host)?;
     let file = read_config(globals, host)?;
     if let Some(name) = &globals.runtime {
         runtime::check(name).map_err(|why| CommandError::value("--runtime", name, why))?;
     }
     let directory = |flag: &str, given: &Option<String>, default: &str| match given {
-        Some(path) if path.is_empty() => Err(CommandError::value(flag, path, "must be a directory")),
-        Some(path) => Ok(host.absolute(path)),
+        Some(path) if path.is_empty() => {
+            Err(CommandError::value(flag, path, "must be a directory"))
+        }
+        Some(path) => host.absolute(path),
         None => Ok(PathBuf::from(default)),
     };
     let root = directory("--root", &globals.root, ROOT)?;
     let runroot = directory("--runroot", &globals.runroot, RUNROOT)?;
     let default_runtime = globals.runtime.clone().or(file.default_runtime);
-    let runtimes = Runtimes::new().with(runtime::BUILTIN, Arc::new(ctr_runtime::Builtin::new()));
+    let runtimes = Runtimes::new().with(BUILTIN, Arc::new(Builtin::new()));
     Ok(EngineConfig {
         engine_args: engine_args(globals, host, &root, &runroot)?,
         root,
         runroot,
-        program: host.program.clone(),
-        runtimes: file.runtimes.into_iter().fold(runtimes, |known, (name, path)| known.path(&name, path)),
-        default_runtime: default_runtime.unwrap_or_else(|| runtime::BUILTIN.to_owned()),
+        program: program(host)?,
+        runtimes: file
+            .runtimes
+            .into_iter()
+            .fold(runtimes, |known, (name, path)| known.path(&name, path)),
+        default_runtime: default_runtime.unwrap_or_else(|| BUILTIN.to_owned()),
         cgroup_parent: CGROUP_PARENT.to_owned(),
-        clock: unix_ns,
+        clock: ctr_sys::now_ns,
         actor: Actor {
-            uid: host.uid,
+            uid: host.euid,
             login_uid: host.login_uid,
             pid: host.pid,
             program: host.program_name().to_owned(),
@@ -96,29 +106,42 @@ pub(crate) fn resolve(globals: &Globals, host: &Host, patience: Patience) -> Res
 
 fn read_config(globals: &Globals, host: &Host) -> Result<ConfigFile, CommandError> {
     match &globals.config {
-        Some(path) => ConfigFile::read(&host.absolute(path), Presence::Required, host.euid),
+        Some(path) => ConfigFile::read(&host.absolute(path)?, Presence::Required, host.euid),
         None => ConfigFile::read(Path::new(CONFIG), Presence::Optional, host.euid),
     }
 }
 
+/// The file that monitors and cleanups are started from.
+fn program(host: &Host) -> Result<PathBuf, CommandError> {
+    let unknown =
+        || CommandError::failed("this program's own path cannot be read: is /proc mounted?");
+    host.program.clone().ok_or_else(unknown)
+}
+
 /// The flags that the cleanup after a container repeats, so that it finds the same one.
-fn engine_args(globals: &Globals, host: &Host, root: &Path, runroot: &Path) -> Result<Vec<String>, CommandError> {
-    let config = globals.config.as_ref().map(|path| host.absolute(path));
-    let flags = [("--root", Some(root)), ("--runroot", Some(runroot)), ("--config", config.as_deref())];
+fn engine_args(
+    globals: &Globals,
+    host: &Host,
+    root: &Path,
+    runroot: &Path,
+) -> Result<Vec<String>, CommandError> {
+    let config = globals.config.as_ref();
+    let config = config.map(|path| host.absolute(path)).transpose()?;
+    let flags = [
+        ("--root", Some(root)),
+        ("--runroot", Some(runroot)),
+        ("--config", config.as_deref()),
+    ];
     let mut args = Vec::new();
     for (flag, path) in flags {
         if let Some(path) = path {
-            let text = path.to_str().ok_or_else(|| CommandError::value(flag, &path.to_string_lossy(), "must be UTF-8"))?;
+            let text = path.to_str().ok_or_else(|| {
+                CommandError::value(flag, &path.to_string_lossy(), "must be UTF-8")
+            })?;
             args.extend([flag.to_owned(), text.to_owned()]);
         }
     }
     Ok(args)
-}
-
-/// Nanoseconds since 1970, of the realtime clock.
-pub(crate) fn unix_ns() -> i64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec)
 }
 
 #[cfg(test)]
@@ -130,7 +153,10 @@ mod tests {
     fn globals(dir: &Path, text: &str) -> Globals {
         let config = dir.join("ctr.toml");
         ctr_sys::replace_file(&config, text.as_bytes(), 0o600, ctr_sys::Sync::No).unwrap();
-        Globals { config: Some(config.to_str().unwrap().to_owned()), ..Globals::default() }
+        Globals {
+            config: Some(config.to_str().unwrap().to_owned()),
+            ..Globals::default()
+        }
     }
 
     fn resolved(globals: &Globals) -> EngineConfig {
@@ -140,7 +166,10 @@ mod tests {
     #[test]
     fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(resolved(&globals(dir.path(), "")).default_runtime, "builtin");
+        assert_eq!(
+            resolved(&globals(dir.path(), "")).default_runtime,
+            "builtin"
+        );
         let mut globals = globals(dir.path(), "default_runtime = \"crun\"");
         assert_eq!(resolved(&globals).default_runtime, "crun");
         globals.runtime = Some("runc".to_owned());
@@ -154,15 +183,31 @@ mod tests {
         globals.root = Some("state".to_owned());
         let config = resolved(&globals);
         assert_eq!(config.root, Path::new("/home/user/state"));
-        assert_eq!(config.engine_args[..4], ["--root", "/home/user/state", "--runroot", "/run/ctr"]);
+        assert_eq!(
+            config.engine_args[..4],
+            ["--root", "/home/user/state", "--runroot", "/run/ctr"]
+        );
         assert_eq!(config.engine_args[4], "--config");
+    }
+
+    #[test]
+    fn a_configuration_that_was_asked_for_must_be_there() {
+        let globals = Globals {
+            config: Some("missing.toml".to_owned()),
+            ..Globals::default()
+        };
+        let Err(error) = resolve(&globals, &host(), Patience::Person) else {
+            panic!("accepted")
+        };
+        expect!["configuration file /home/user/missing.toml: it does not exist"]
+            .assert_eq(error.message());
     }
 
     #[test]
     fn an_ordinary_user_is_told_so() {
         let mut host = host();
         host.euid = 1000;
-        expect![[""]].assert_eq(require_root(&host).unwrap_err().message());
+        expect!["ctr needs root for now: running as an ordinary user comes in a later version (this is user 1000)"].assert_eq(require_root(&host).unwrap_err().message());
     }
 
     #[test]
@@ -175,7 +220,10 @@ mod tests {
         }
         for bad in ["../x", "a/b", "", "-x", "Crun", "./crun"] {
             globals.runtime = Some(bad.to_owned());
-            assert!(resolve(&globals, &host(), Patience::Person).is_err(), "{bad}");
+            assert!(
+                resolve(&globals, &host(), Patience::Person).is_err(),
+                "{bad}"
+            );
         }
     }
 }

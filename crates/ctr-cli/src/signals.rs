@@ -7,7 +7,8 @@ use crate::error::CommandError;
 /// Kept by the client, each for a reason: KILL and STOP cannot be caught; CHLD, PIPE and URG are about the client itself; TTIN and
 /// TTOU stop a client in the background that touches the terminal; the others tell of a fault in the client's own code.
 const OWN: [&str; 14] = [
-    "KILL", "STOP", "CHLD", "PIPE", "URG", "TTIN", "TTOU", "ILL", "TRAP", "ABRT", "BUS", "FPE", "SEGV", "SYS",
+    "KILL", "STOP", "CHLD", "PIPE", "URG", "TTIN", "TTOU", "ILL", "TRAP", "ABRT", "BUS", "FPE",
+    "SEGV", "SYS",
 ];
 
 /// The first real-time signals, which the C library uses itself.
@@ -23,7 +24,9 @@ pub(crate) fn block() -> Result<SignalFd, CommandError> {
 
 fn forwarded() -> Vec<Signal> {
     let own: Vec<Signal> = OWN.iter().filter_map(|name| name.parse().ok()).collect();
-    let all = (1..=64).filter(|number| !RESERVED.contains(number)).filter_map(Signal::new);
+    let all = (1..=64)
+        .filter(|number| !RESERVED.contains(number))
+        .filter_map(Signal::new);
     all.filter(|signal| !own.contains(signal)).collect()
 }
 
@@ -34,7 +37,10 @@ mod tests {
     #[test]
     fn what_people_send_is_forwarded_and_what_cannot_be_is_not() {
         let forwarded = forwarded();
-        for name in ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "WINCH", "CONT", "TSTP", "ALRM", "RTMIN+3"] {
+        for name in [
+            "TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "WINCH", "CONT", "TSTP", "ALRM",
+            "RTMIN+3",
+        ] {
             assert!(forwarded.contains(&name.parse().unwrap()), "{name}");
         }
         for name in OWN {

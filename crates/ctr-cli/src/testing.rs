@@ -36,8 +36,14 @@ pub(crate) struct Captured {
 impl Captured {
     /// An [`Io`] and the place where its output arrives.
     pub(crate) fn io() -> (Io, Self) {
-        let captured = Self { out: Shared::default(), err: Shared::default() };
-        let io = Io::new(Box::new(captured.out.clone()), Box::new(captured.err.clone()));
+        let captured = Self {
+            out: Shared::default(),
+            err: Shared::default(),
+        };
+        let io = Io::new(
+            Box::new(captured.out.clone()),
+            Box::new(captured.err.clone()),
+        );
         (io, captured)
     }
 
@@ -61,11 +67,13 @@ pub(crate) fn transcript(args: &[&str]) -> String {
 pub(crate) fn host() -> Host {
     Host {
         args: vec!["ctr".into(), "run".into()],
-        environment: vec![("LANG".into(), "C.UTF-8".into()), ("EMPTY".into(), "".into())],
-        cwd: PathBuf::from("/home/user"),
-        program: PathBuf::from("/usr/bin/ctr"),
+        environment: vec![
+            ("LANG".into(), "C.UTF-8".into()),
+            ("EMPTY".into(), "".into()),
+        ],
+        cwd: Some(PathBuf::from("/home/user")),
+        program: Some(PathBuf::from("/usr/bin/ctr")),
         euid: 0,
-        uid: 0,
         login_uid: None,
         pid: 4711,
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Context;
@@ -193,8 +193,6 @@ impl Journal {
             .context("read the last number of the journal")
     }
 
-    /// One statement, so that rows and gap are seen in one state of the database. Since numbers have no gaps, a first
-    /// row other than the next number means that rows in between were trimmed.
     fn scan(
         connection: &Connection,
         after: Cursor,
@@ -202,40 +200,51 @@ impl Journal {
         filter: &Filter,
         limit: usize,
     ) -> Result<Page, EventError> {
-        let operation = "read the journal";
         let mut statement = connection
             .prepare(
                 "SELECT seq, time_ns, kind, subject_kind, subject_id, subject_name, image, generation, actor, attributes
                  FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2",
             )
-            .context(operation)?;
+            .context(READ)?;
         let bound = i64::try_from(rows).unwrap_or(i64::MAX);
-        let mut found = statement
+        let found = statement
             .query(params![to_sql(after.0), bound])
-            .context(operation)?;
-        let mut page = Page {
-            events: Vec::new(),
-            scanned: after,
-        };
-        while let Some(row) = found.next().context(operation)? {
-            if page.events.len() == limit {
-                return Ok(page);
-            }
-            let event = decode(row)?;
-            if page.scanned == after {
-                expect_next(after, event.seq)?;
-            }
-            page.scanned = event.cursor();
-            if filter.matches(&event) {
-                page.events.push(event);
-            }
-        }
-        if page.scanned == after && after != Cursor::start() && rows > 0 {
-            drop(found);
+            .context(READ)?;
+        let page = collect(found, after, filter, limit)?;
+        if page.scanned == after {
             expect_end(connection, after)?;
         }
         Ok(page)
     }
+}
+
+const READ: &str = "read the journal";
+
+/// Takes in rows until `limit` of them match. Since numbers have no gaps, a first row other than the next number means that
+/// rows in between were trimmed.
+fn collect(
+    mut rows: Rows<'_>,
+    after: Cursor,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Page, EventError> {
+    let mut page = Page {
+        events: Vec::new(),
+        scanned: after,
+    };
+    while page.events.len() < limit
+        && let Some(row) = rows.next().context(READ)?
+    {
+        let event = decode(row)?;
+        if page.scanned == after {
+            expect_next(after, event.seq)?;
+        }
+        page.scanned = event.cursor();
+        if filter.matches(&event) {
+            page.events.push(event);
+        }
+    }
+    Ok(page)
 }
 
 fn expect_next(after: Cursor, oldest: u64) -> Result<(), EventError> {
@@ -248,9 +257,12 @@ fn expect_next(after: Cursor, oldest: u64) -> Result<(), EventError> {
     })
 }
 
-/// No row is left after the cursor: either there never was one, or they are trimmed. An event that is appended between
-/// the two statements is kept, so only its absence below the counter is a loss.
+/// No row was found after the cursor: either there never was one, or they are trimmed. One that was appended since, between
+/// the two statements, is no loss but the next number.
 fn expect_end(connection: &Connection, after: Cursor) -> Result<(), EventError> {
+    if after == Cursor::start() {
+        return Ok(());
+    }
     let oldest: Option<i64> = connection
         .query_row(
             "SELECT coalesce((SELECT min(seq) FROM event WHERE seq > ?1), last + 1) FROM journal WHERE last > ?1",
@@ -258,7 +270,7 @@ fn expect_end(connection: &Connection, after: Cursor) -> Result<(), EventError> 
             |row| row.get(0),
         )
         .optional()
-        .context("read the journal")?;
+        .context(READ)?;
     oldest.map_or(Ok(()), |oldest| expect_next(after, oldest.unsigned_abs()))
 }
 

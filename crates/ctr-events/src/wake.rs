@@ -34,12 +34,15 @@ fn set_times(path: &Path) -> rustix::io::Result<()> {
     rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-/// Makes the file without opening it, so that two makers cannot disturb each other.
+/// Makes the file without opening it, and its directory when that is missing.
 fn create(path: &Path) -> SysResult<()> {
-    if let Some(parent) = path.parent() {
+    let node = || rustix::fs::mknodat(CWD, path, FileType::RegularFile, Mode::RUSR | Mode::WUSR, 0);
+    let mut result = node();
+    if let (Err(Errno::NOENT), Some(parent)) = (result, path.parent()) {
         create_private_dir(parent)?;
+        result = node();
     }
-    match rustix::fs::mknodat(CWD, path, FileType::RegularFile, Mode::RUSR | Mode::WUSR, 0) {
+    match result {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(failed("create", path, errno)),
     }

@@ -75,6 +75,7 @@ pub struct CliRuntime {
 }
 
 /// Where the standard streams of a call go.
+#[derive(Clone, Copy)]
 enum Streams<'a> {
     /// Into this process.
     Collected,
@@ -126,14 +127,7 @@ impl CliRuntime {
         let argv = call
             .argv(flags)
             .map_err(|error| self.refused(operation, &error))?;
-        let cwd = match call {
-            RuntimeCall::Create { bundle, .. } => bundle,
-            RuntimeCall::Start { .. }
-            | RuntimeCall::State { .. }
-            | RuntimeCall::Kill { .. }
-            | RuntimeCall::Delete { .. } => Path::new("/"),
-        };
-        let launch = self.launch(&argv).cwd(cwd);
+        let launch = self.launch(&argv);
         let ended = self.run(operation, launch, target.deadline, streams)?;
         Ok(RuntimeReply {
             status: ended.status,
@@ -207,9 +201,10 @@ impl CliRuntime {
             OciError::RuntimeNotFound { .. }
             | OciError::RuntimeUnreadable { .. }
             | OciError::RuntimeUnusable { .. } => FailureKind::RuntimeMissing,
-            OciError::Invalid { .. } | OciError::Encode { .. } | OciError::Bundle { .. } => {
-                FailureKind::Other
-            }
+            OciError::Invalid { .. }
+            | OciError::Host { .. }
+            | OciError::Encode { .. }
+            | OciError::Bundle { .. } => FailureKind::Other,
         };
         let message = match std::error::Error::source(error) {
             Some(source) => format!("{error}: {source}"),
@@ -220,10 +215,12 @@ impl CliRuntime {
 
     /// A call that the kernel did not let us make.
     fn failed(&self, operation: &str, error: &SysError) -> RuntimeFailure {
-        let kind = match error.kind() {
-            // The program went away, or its interpreter is missing, between our look and the kernel's.
-            io::ErrorKind::NotFound if error.operation() == "start" => FailureKind::RuntimeMissing,
-            _ => FailureKind::Other,
+        // The program went away or lost a permission between our look and the kernel's, or its interpreter is missing.
+        let unusable = [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied];
+        let kind = if error.operation() == "start" && unusable.contains(&error.kind()) {
+            FailureKind::RuntimeMissing
+        } else {
+            FailureKind::Other
         };
         RuntimeFailure::new(kind, &self.config.name, operation, &error.to_string())
     }

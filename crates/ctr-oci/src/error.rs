@@ -17,6 +17,12 @@ pub enum OciError {
         /// The rule that it breaks.
         why: &'static str,
     },
+    /// What the defaults of a specification depend on cannot be told.
+    #[error("look at the cgroups of this host")]
+    Host {
+        /// What the kernel said.
+        source: SysError,
+    },
     /// A named runtime is in none of the directories that are searched.
     #[error("OCI runtime {name:?} is not installed (looked in {})", list(.searched))]
     RuntimeNotFound {

@@ -14,6 +14,9 @@ use crate::runtime::{RuntimeState, RuntimeStatus};
 pub(crate) const KEPT_TEXT: usize = 4096;
 
 /// What one call of a runtime's program left behind.
+///
+/// In a log line of level error a runtime may state the class of its failure itself, in a field `failure_kind` with the name of
+/// a [`FailureKind`] in snake case (`"failure_kind":"command_not_found"`); then nothing is guessed from the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeReply {
     /// How the program ended.
@@ -135,7 +138,10 @@ fn silent_end(status: ExitStatus) -> String {
 
 /// The end of a text, at a character boundary.
 pub(crate) fn tail(text: &str) -> &str {
-    let from = text.ceil_char_boundary(text.len().saturating_sub(KEPT_TEXT));
+    let mut from = text.len().saturating_sub(KEPT_TEXT);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
     &text[from..]
 }
 

@@ -156,25 +156,27 @@ impl SpecBuilder {
     ///
     /// # Errors
     /// [`OciError::Invalid`], which names the value and the rule: paths must be absolute, UTF-8 and without `..`, no two mounts
-    /// may have one destination, annotations need a key without control characters, and what [`ProcessBuilder::build`] checks.
+    /// may have one destination, annotations need a key without control characters, and what [`ProcessBuilder::build`] checks. [`OciError::Host`].
     pub fn build(self) -> Result<Spec, OciError> {
-        let host = self.host.clone().unwrap_or_else(HostFacts::read);
+        let host = self.host_facts()?;
         let annotations = self.checked_annotations()?;
         let mut root = Root::default();
         root.set_path(absolute("root", &self.root)?)
             .set_readonly(Some(self.root_access == Access::ReadOnly));
-        let linux = linux::linux(
+        let mounts = mounts::mounts(&self.mounts)?;
+        let mut linux = linux::linux(
             self.network,
             self.cgroup_namespace,
             self.cgroup_path.as_deref(),
             &host,
         )?;
+        linux.set_readonly_paths(Some(linux::readonly_paths(&host, &mounts)));
         let mut spec = Spec::default();
         spec.set_version(OCI_VERSION.to_owned())
             .set_root(Some(root))
             .set_process(Some(self.process.build(&host)?))
             .set_hostname(self.hostname.map(|name| name.to_string()))
-            .set_mounts(Some(mounts::mounts(&self.mounts)?))
+            .set_mounts(Some(mounts))
             .set_annotations(annotations)
             .set_linux(Some(linux));
         Ok(spec)
@@ -183,10 +185,13 @@ impl SpecBuilder {
     /// The process part alone, as `exec` verbs of runtimes take it, with the same defaults as the container's first process.
     ///
     /// # Errors
-    /// As [`ProcessBuilder::build`].
+    /// As [`ProcessBuilder::build`], and [`OciError::Host`].
     pub fn build_process(&self) -> Result<Process, OciError> {
-        let host = self.host.clone().unwrap_or_else(HostFacts::read);
-        self.process.build(&host)
+        self.process.build(&self.host_facts()?)
+    }
+
+    fn host_facts(&self) -> Result<HostFacts, OciError> {
+        self.host.clone().map_or_else(HostFacts::read, Ok)
     }
 
     fn checked_annotations(&self) -> Result<Option<HashMap<String, String>>, OciError> {

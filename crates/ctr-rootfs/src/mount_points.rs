@@ -55,7 +55,8 @@ impl MountPoints {
         deepest_first.sort_by_key(|path| std::cmp::Reverse(path.components().count()));
         let mut outcome = Ok(());
         for path in deepest_first {
-            outcome = outcome.and(remove_one(root, path));
+            let removed = remove_one(root, path);
+            outcome = outcome.and(removed);
         }
         outcome
     }

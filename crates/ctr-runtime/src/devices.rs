@@ -202,7 +202,7 @@ pub(crate) fn effective(rules: &[LinuxDeviceCgroup]) -> Result<Vec<DeviceRule>> 
 pub(crate) fn enforce(cgroups: &Cgroups, path: &str, rules: &[DeviceRule]) -> Result<()> {
     match cgroups.mode() {
         CgroupMode::Unified => enforce_program(cgroups, path, rules),
-        CgroupMode::V1 | CgroupMode::Hybrid => enforce_v1(path, rules),
+        CgroupMode::Legacy | CgroupMode::Hybrid => enforce_v1(path, rules),
     }
 }
 

@@ -61,7 +61,7 @@ impl Executor for Program {
         };
         // Nobody listens any more but the container's own standard error; the exit code is what counts.
         let line = format!("{}\n", refusal.message);
-        drop(rustix::io::write(rustix::stdio::stderr(), line.as_bytes()));
+        let _ = rustix::io::write(rustix::stdio::stderr(), line.as_bytes());
         sys::exit_now(exit_code(refusal.kind));
     }
 }

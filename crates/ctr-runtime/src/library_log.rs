@@ -69,11 +69,11 @@ impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         // Writing to a string cannot fail.
         if field.name() == "message" {
-            drop(write!(self.message, "{value:?}"));
+            let _ = write!(self.message, "{value:?}");
             return;
         }
         let separator = if self.fields.is_empty() { "" } else { ", " };
-        drop(write!(self.fields, "{separator}{}={value:?}", field.name()));
+        let _ = write!(self.fields, "{separator}{}={value:?}", field.name());
     }
 }
 

@@ -202,6 +202,21 @@ impl Cgroups {
         }
     }
 
+    /// How many processes of the group the kernel has killed for want of memory; `None` when no memory controller tells.
+    pub fn oom_kills(&self, path: &str) -> Option<u64> {
+        self.directories(path).find_map(|(version, directory)| {
+            let file = match version {
+                Version::One => "memory.oom_control",
+                Version::Two => "memory.events",
+            };
+            let text = std::fs::read_to_string(directory.join(file)).ok()?;
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("oom_kill "))?;
+            line.trim().parse().ok()
+        })
+    }
+
     /// Removes the group and those below it in every hierarchy; missing ones are fine.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ mod replace;
 mod root;
 mod signal;
 mod socket;
+mod time;
 mod tree;
 
 pub use boot::BootId;
@@ -68,4 +69,5 @@ pub use socket::{
     MAX_PACKET_FDS, Packet, accept, bind_seqpacket, connect_seqpacket, peer_uid, recv_packet,
     send_packet, seqpacket_pair,
 };
+pub use time::{now_ns, rfc3339};
 pub use tree::remove_tree;

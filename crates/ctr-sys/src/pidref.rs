@@ -8,9 +8,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 use serde::{Deserialize, Serialize};
 
+use crate::child::ExitStatus;
 use crate::deadline::Deadline;
 use crate::error::{Context, SysError, SysResult};
 use crate::raw;
@@ -115,6 +116,25 @@ impl PidRef {
     /// When `poll(2)` fails.
     pub fn wait(&self, deadline: Deadline) -> SysResult<bool> {
         wait_readable(self.fd.as_fd(), deadline)
+    }
+
+    /// Reaps it when it is a child of the calling process and has ended; `None`: it is nobody's child here, or still runs.
+    ///
+    /// # Errors
+    /// When `waitid(2)` fails for another reason.
+    pub fn reap(&self) -> SysResult<Option<ExitStatus>> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        loop {
+            match rustix::process::waitid(WaitId::PidFd(self.fd.as_fd()), options) {
+                Ok(status) => return Ok(status.as_ref().and_then(ExitStatus::from_wait)),
+                Err(Errno::CHILD) => return Ok(None),
+                Err(Errno::INTR) => {}
+                Err(errno) => {
+                    let subject = format!("process {}", self.stamp.pid);
+                    return Err(SysError::new("wait for", subject, errno.into()));
+                }
+            }
+        }
     }
 
     /// Whether it still runs. A failing `poll(2)` counts as alive: nobody may act on a wrong "dead".

@@ -4,7 +4,6 @@ use std::error::Error;
 
 use ctr_core::{EngineError, ExitHint};
 use ctr_oci::{FailureKind, RuntimeFailure};
-use ctr_rootfs::RootfsError;
 use ctr_state::Status;
 
 use super::{CommandError, ErrorKind};
@@ -55,37 +54,48 @@ fn kind(error: &EngineError) -> ErrorKind {
 
 fn hint(error: &EngineError) -> Option<String> {
     match error {
-        EngineError::Ambiguous { candidates, .. } => Some(format!("it could be {}", candidates.join(", "))),
-        EngineError::NameInUse { name, .. } => Some(format!("choose another --name, or remove that container first: rm {name}")),
+        EngineError::Ambiguous { candidates, .. } => {
+            Some(format!("it could be {}", candidates.join(", ")))
+        }
+        EngineError::NameInUse { name, .. } => Some(format!(
+            "choose another --name, or remove that container first: rm {name}"
+        )),
         EngineError::WrongStatus { status, .. } => for_status(*status),
         EngineError::Runtime(failure) => for_runtime(failure),
-        EngineError::Rootfs(failure) => for_rootfs(failure),
         EngineError::Unwound { cause, .. } => hint(cause),
-        EngineError::NotFound { .. } | EngineError::Busy { .. } | EngineError::Invalid { .. } | EngineError::State(_) | EngineError::Sys(_) => None,
+        EngineError::NotFound { .. }
+        | EngineError::Busy { .. }
+        | EngineError::Invalid { .. }
+        | EngineError::State(_)
+        | EngineError::Rootfs(_)
+        | EngineError::Sys(_) => None,
     }
 }
 
 fn for_status(status: Status) -> Option<String> {
     match status {
-        Status::Running | Status::Stopping => Some("stop it first, or use rm -f to remove it anyway".to_owned()),
+        Status::Running | Status::Stopping => {
+            Some("stop it first, or use rm -f to remove it anyway".to_owned())
+        }
         Status::Paused => Some("unpause it, or end it with kill -s KILL or rm -f".to_owned()),
-        Status::Configured | Status::Created | Status::Stopped | Status::Exited | Status::Removing => None,
+        Status::Configured
+        | Status::Created
+        | Status::Stopped
+        | Status::Exited
+        | Status::Removing => None,
     }
 }
 
 fn for_runtime(failure: &RuntimeFailure) -> Option<String> {
-    (failure.kind == FailureKind::RuntimeMissing)
-        .then(|| "install it, or leave --runtime out: the built-in runtime needs nothing".to_owned())
-}
-
-fn for_rootfs(failure: &RootfsError) -> Option<String> {
-    matches!(failure, RootfsError::OverlayOnOverlay { .. })
-        .then(|| "keep the containers on another file system: --root DIR with a DIR on a disk or a tmpfs".to_owned())
+    (failure.kind == FailureKind::RuntimeMissing).then(|| {
+        "install it, or leave --runtime out: the built-in runtime needs nothing".to_owned()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ctr_rootfs::RootfsError;
     use expect_test::{Expect, expect};
 
     fn check(error: EngineError, expected: &Expect) {
@@ -101,12 +111,30 @@ mod tests {
 
     #[test]
     fn a_missing_runtime_says_that_none_is_needed() {
-        let failure = RuntimeFailure::new(FailureKind::RuntimeMissing, "crun", "create", "crun is not installed");
-        check(EngineError::Runtime(failure), &expect![[""]]);
+        let failure = RuntimeFailure::new(
+            FailureKind::RuntimeMissing,
+            "crun",
+            "create",
+            "crun is not installed",
+        );
+        check(
+            EngineError::Runtime(failure),
+            &expect![[r#"
+            Failed: OCI runtime crun failed to create the container: crun is not installed
+            hint: install it, or leave --runtime out: the built-in runtime needs nothing
+        "#]],
+        );
     }
 
     #[test]
     fn an_overlay_below_an_overlay_says_where_to_go() {
-        check(EngineError::Rootfs(RootfsError::OverlayOnOverlay { path: "/var/lib/ctr".into() }), &expect![[""]]);
+        check(
+            EngineError::Rootfs(RootfsError::OverlayOnOverlay {
+                path: "/var/lib/ctr".into(),
+            }),
+            &expect![[r#"
+                Failed: root file system: cannot keep a writable layer in /var/lib/ctr: it lies on an overlay file system itself; put the engine's --root on another file system (ext4, xfs, btrfs or tmpfs)
+            "#]],
+        );
     }
 }

@@ -10,8 +10,13 @@ pub(crate) fn entrypoint(text: &str) -> Result<Vec<String>, CommandError> {
     if !text.starts_with('[') {
         return Ok(vec![text.to_owned()]);
     }
-    serde_json::from_str(text)
-        .map_err(|_| CommandError::value("--entrypoint", text, "must be a program or a JSON array of strings"))
+    serde_json::from_str(text).map_err(|_| {
+        CommandError::value(
+            "--entrypoint",
+            text,
+            "must be a program or a JSON array of strings",
+        )
+    })
 }
 
 #[cfg(test)]

@@ -17,13 +17,22 @@ enum Entry {
 
 impl Entry {
     fn parse(text: &str) -> Result<Self, CommandError> {
-        let (key, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value)));
+        let (key, value) = text
+            .split_once('=')
+            .map_or((text, None), |(key, value)| (key, Some(value)));
         if key.is_empty() || key.contains(char::is_control) {
-            return Err(CommandError::value(FLAG, text, "must be KEY=VALUE, or KEY to pass on the host's value"));
+            return Err(CommandError::value(
+                FLAG,
+                text,
+                "must be KEY=VALUE, or KEY to pass on the host's value",
+            ));
         }
         let key = key.to_owned();
         Ok(match value {
-            Some(value) => Self::Set { key, value: value.to_owned() },
+            Some(value) => Self::Set {
+                key,
+                value: value.to_owned(),
+            },
             None => Self::HostPassThrough { key },
         })
     }
@@ -32,17 +41,26 @@ impl Entry {
     fn resolve(self, host: &Host) -> Result<Option<(String, String)>, CommandError> {
         match self {
             Self::Set { key, value } => Ok(Some((key, value))),
-            Self::HostPassThrough { key } => match host.variable(&key).map(|value| value.to_str()) {
-                None => Ok(None),
-                Some(Some(value)) => Ok(Some((key.clone(), value.to_owned()))),
-                Some(None) => Err(CommandError::value(FLAG, &key, "the host's value is not UTF-8")),
-            },
+            Self::HostPassThrough { key } => {
+                match host.variable(&key).map(|value| value.to_str()) {
+                    None => Ok(None),
+                    Some(Some(value)) => Ok(Some((key.clone(), value.to_owned()))),
+                    Some(None) => Err(CommandError::value(
+                        FLAG,
+                        &key,
+                        "the host's value is not UTF-8",
+                    )),
+                }
+            }
         }
     }
 }
 
 /// The container's own variables: each key once, where it came first, with the value that came last.
-pub(crate) fn environment(entries: &[String], host: &Host) -> Result<Vec<(String, String)>, CommandError> {
+pub(crate) fn environment(
+    entries: &[String],
+    host: &Host,
+) -> Result<Vec<(String, String)>, CommandError> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for text in entries {
         if let Some((key, value)) = Entry::parse(text)?.resolve(host)? {
@@ -63,14 +81,23 @@ mod tests {
     fn check(entries: &[&str], expected: &[(&str, &str)]) {
         let entries: Vec<String> = entries.iter().map(|&text| text.to_owned()).collect();
         let pairs = environment(&entries, &host()).unwrap();
-        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(key, value)| (&**key, &**value)).collect();
+        let pairs: Vec<(&str, &str)> = pairs
+            .iter()
+            .map(|(key, value)| (&**key, &**value))
+            .collect();
         assert_eq!(pairs, expected);
     }
 
     #[test]
     fn values_are_given_or_the_hosts() {
-        check(&["A=1", "B=", "C=x=y"], &[("A", "1"), ("B", ""), ("C", "x=y")]);
-        check(&["LANG", "EMPTY", "ABSENT"], &[("LANG", "C.UTF-8"), ("EMPTY", "")]);
+        check(
+            &["A=1", "B=", "C=x=y"],
+            &[("A", "1"), ("B", ""), ("C", "x=y")],
+        );
+        check(
+            &["LANG", "EMPTY", "ABSENT"],
+            &[("LANG", "C.UTF-8"), ("EMPTY", "")],
+        );
         check(&["LANG=", "A=\u{1b}\n"], &[("LANG", ""), ("A", "\u{1b}\n")]);
     }
 

@@ -15,6 +15,10 @@ pub(crate) fn format(text: Option<&str>) -> Result<Format, CommandError> {
     match text {
         None => Ok(Format::Text),
         Some("json") => Ok(Format::Json),
-        Some(other) => Err(CommandError::value("--format", other, "only json exists yet")),
+        Some(other) => Err(CommandError::value(
+            "--format",
+            other,
+            "only json exists yet",
+        )),
     }
 }

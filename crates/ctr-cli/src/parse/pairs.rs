@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use crate::error::CommandError;
 
 /// The pairs by key; the last of a key wins, and a key alone has the empty value.
-pub(crate) fn pairs(flag: &str, entries: &[String]) -> Result<BTreeMap<String, String>, CommandError> {
+pub(crate) fn pairs(
+    flag: &str,
+    entries: &[String],
+) -> Result<BTreeMap<String, String>, CommandError> {
     let mut pairs = BTreeMap::new();
     for text in entries {
         let (key, value) = text.split_once('=').unwrap_or((text, ""));
@@ -25,7 +28,10 @@ mod tests {
     fn the_last_of_a_key_wins() {
         let entries = ["a=1", "b", "a=2=3"].map(str::to_owned);
         let pairs = pairs("--label", &entries).unwrap();
-        assert_eq!(pairs.into_iter().collect::<Vec<_>>(), [("a".into(), "2=3".into()), ("b".into(), String::new())]);
+        assert_eq!(
+            pairs.into_iter().collect::<Vec<_>>(),
+            [("a".into(), "2=3".into()), ("b".into(), String::new())]
+        );
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! How a runtime may be named: by a short name that is looked up in fixed places, or by an absolute path.
 
-/// The runtime that is part of this program.
-pub(crate) const BUILTIN: &str = "builtin";
+use ctr_runtime::BUILTIN;
 
 /// Names are joined to directories, so they are kept far from anything that a path could mean.
 const MAX_NAME: usize = 64;
@@ -29,5 +28,9 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
 
 fn is_name(name: &str) -> bool {
     let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    name.len() <= MAX_NAME && name.starts_with(word) && name.chars().all(|c| word(c) || matches!(c, '.' | '_' | '-'))
+    name.len() <= MAX_NAME
+        && name.starts_with(word)
+        && name
+            .chars()
+            .all(|c| word(c) || matches!(c, '.' | '_' | '-'))
 }

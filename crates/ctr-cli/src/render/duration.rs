@@ -8,6 +8,14 @@ const WEEK: i64 = 7 * DAY;
 const MONTH: i64 = 30 * DAY;
 const YEAR: i64 = 365 * DAY;
 
+/// Each unit is used from two of it on; one alone has words of its own or is said in the smaller unit.
+const TWO_MINUTES: i64 = 2 * MINUTE;
+const TWO_HOURS: i64 = 2 * HOUR;
+const TWO_DAYS: i64 = 2 * DAY;
+const TWO_WEEKS: i64 = 2 * WEEK;
+const TWO_MONTHS: i64 = 2 * MONTH;
+const TWO_YEARS: i64 = 2 * YEAR;
+
 /// Nanoseconds of a second.
 const NS: i64 = 1_000_000_000;
 
@@ -16,23 +24,25 @@ pub(crate) fn between(from_ns: i64, to_ns: i64) -> String {
     words(to_ns.saturating_sub(from_ns) / NS)
 }
 
-/// A number of seconds in words. From one hour on, half an hour more counts as the next hour.
+/// A number of seconds in words: below an hour what is begun does not count, from there on half an hour more is the next hour.
 fn words(seconds: i64) -> String {
-    let hours = (seconds + HOUR / 2) / HOUR * HOUR;
-    match seconds {
-        ..1 => "Less than a second".to_owned(),
-        1 => "1 second".to_owned(),
-        2..MINUTE => format!("{seconds} seconds"),
-        MINUTE..120 => "About a minute".to_owned(),
-        120..HOUR => format!("{} minutes", seconds / MINUTE),
-        HOUR.. => match hours {
-            ..=HOUR => "About an hour".to_owned(),
-            ..172_800 => format!("{} hours", hours / HOUR),
-            ..1_209_600 => format!("{} days", hours / DAY),
-            ..5_184_000 => format!("{} weeks", hours / WEEK),
-            ..63_072_000 => format!("{} months", hours / MONTH),
-            _ => format!("{} years", hours / YEAR),
-        },
+    if seconds < HOUR {
+        return match seconds {
+            ..1 => "Less than a second".to_owned(),
+            1 => "1 second".to_owned(),
+            2..MINUTE => format!("{seconds} seconds"),
+            MINUTE..TWO_MINUTES => "About a minute".to_owned(),
+            TWO_MINUTES.. => format!("{} minutes", seconds / MINUTE),
+        };
+    }
+    let rounded = seconds.saturating_add(HOUR / 2) / HOUR * HOUR;
+    match rounded {
+        ..TWO_HOURS => "About an hour".to_owned(),
+        TWO_HOURS..TWO_DAYS => format!("{} hours", rounded / HOUR),
+        TWO_DAYS..TWO_WEEKS => format!("{} days", rounded / DAY),
+        TWO_WEEKS..TWO_MONTHS => format!("{} weeks", rounded / WEEK),
+        TWO_MONTHS..TWO_YEARS => format!("{} months", rounded / MONTH),
+        TWO_YEARS.. => format!("{} years", rounded / YEAR),
     }
 }
 

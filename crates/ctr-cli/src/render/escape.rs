@@ -6,7 +6,8 @@ use std::fmt::Write;
 /// Whether a character must not reach a terminal: C0, DEL and C1 controls, the controls of bidirectional text, and the two
 /// separators that some terminals take for line ends.
 pub(crate) fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The text with every unsafe character spelled out as Rust and C do it: `\n`, `\x1b`, `\u{202e}`. The result is one line.
@@ -45,7 +46,10 @@ mod tests {
             ("\u{1b}]0;x\u{7}a", "\\x1b]0;x\\x07a"),
             ("\u{1b}[2J", "\\x1b[2J"),
             ("\u{9b}31m", "\\u{9b}31m"),
-            ("a\u{202e}b\u{2066}c\u{200f}", "a\\u{202e}b\\u{2066}c\\u{200f}"),
+            (
+                "a\u{202e}b\u{2066}c\u{200f}",
+                "a\\u{202e}b\\u{2066}c\\u{200f}",
+            ),
             ("a\r\n\tb\u{7f}\0", "a\\r\\n\\tb\\x7f\\x00"),
             ("line\u{2028}separator", "line\\u{2028}separator"),
         ] {

@@ -26,7 +26,11 @@ pub(crate) fn pretty(value: &impl Serialize) -> Result<String, CommandError> {
 struct Safe<'a>(PrettyFormatter<'a>);
 
 impl Formatter for Safe<'_> {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
         let mut plain = 0;
         for (at, c) in fragment.char_indices().filter(|(_, c)| is_unsafe(*c)) {
             writer.write_all(&fragment.as_bytes()[plain..at])?;
@@ -47,7 +51,11 @@ impl Formatter for Safe<'_> {
         self.0.end_array(writer)
     }
 
-    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+    fn begin_array_value<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         self.0.begin_array_value(writer, first)
     }
 
@@ -63,7 +71,11 @@ impl Formatter for Safe<'_> {
         self.0.end_object(writer)
     }
 
-    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         self.0.begin_object_key(writer, first)
     }
 
@@ -86,7 +98,18 @@ mod tests {
     fn unsafe_characters_are_spelled_out_and_mean_the_same() {
         let value = json!([{"name": "a\u{1b}\u{9b}b\u{202e}\u{7f}é\"\\\n", "list": [], "map": {}}, 1, null]);
         let text = pretty(&value).unwrap();
-        expect![[""]].assert_eq(&text);
+        expect![[r#"
+            [
+              {
+                "list": [],
+                "map": {},
+                "name": "a\u001b\u009bb\u202e\u007fé\"\\\n"
+              },
+              1,
+              null
+            ]
+        "#]]
+        .assert_eq(&text);
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 

@@ -26,7 +26,9 @@ fn append(text: &mut String, value: &Value, depth: usize) {
                 entry(text, "-", value, depth);
             }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => line(text, &plain(value), depth),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            line(text, &plain(value), depth);
+        }
     }
 }
 
@@ -75,6 +77,21 @@ mod tests {
             "runtimes": [{"name": "builtin"}, {"name": "runc"}],
             "words": ["a", "b"],
         });
-        expect![[""]].assert_eq(&outline(&value));
+        expect![[r#"
+            host:
+              cpus: 4
+              empty: {}
+              kernel: 6.1\x1b
+              none:
+            runtimes:
+              -
+                name: builtin
+              -
+                name: runc
+            words:
+              - a
+              - b
+        "#]]
+        .assert_eq(&outline(&value));
     }
 }

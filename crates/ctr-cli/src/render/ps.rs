@@ -8,7 +8,15 @@ use serde::Serialize;
 use crate::render::duration::between;
 use crate::render::table::Table;
 
-const HEADER: [&str; 7] = ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"];
+const HEADER: [&str; 7] = [
+    "CONTAINER ID",
+    "IMAGE",
+    "COMMAND",
+    "CREATED",
+    "STATUS",
+    "PORTS",
+    "NAMES",
+];
 
 /// How much of a command the table shows.
 const COMMAND_CHARS: usize = 17;
@@ -59,6 +67,28 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// A container of which nothing else is known.
+    pub(crate) fn new(id: String, name: String, created_ns: i64, status: Status) -> Self {
+        Self {
+            id,
+            name,
+            image: String::new(),
+            command: Vec::new(),
+            created_ns,
+            started_ns: None,
+            ended: None,
+            status,
+            remark: None,
+            pid: None,
+            restarts: 0,
+            labels: BTreeMap::new(),
+            mounts: Vec::new(),
+            networks: Vec::new(),
+            auto_remove: false,
+            cid_file: String::new(),
+        }
+    }
+
     /// The id as the table shows it.
     pub(crate) fn id(&self, width: Width) -> &str {
         match width {
@@ -70,16 +100,20 @@ impl Row {
     fn command(&self, width: Width) -> String {
         let whole = self.command.join(" ");
         match width {
-            Width::Short if whole.chars().count() > COMMAND_CHARS => {
-                whole.chars().take(COMMAND_CHARS).chain("...".chars()).collect()
-            }
+            Width::Short if whole.chars().count() > COMMAND_CHARS => whole
+                .chars()
+                .take(COMMAND_CHARS)
+                .chain("...".chars())
+                .collect(),
             Width::Short | Width::Full => whole,
         }
     }
 
     fn status_text(&self, now_ns: i64) -> String {
         let text = match (self.status, self.ended) {
-            (Status::Running, _) => format!("Up {}", between(self.started_ns.unwrap_or(now_ns), now_ns)),
+            (Status::Running, _) => {
+                format!("Up {}", between(self.started_ns.unwrap_or(now_ns), now_ns))
+            }
             (Status::Stopped | Status::Exited, Some(Ended { code, at_ns })) => {
                 format!("Exited ({code}) {} ago", between(at_ns, now_ns))
             }
@@ -98,7 +132,9 @@ impl Row {
 
 fn title_case(word: &str) -> String {
     let mut chars = word.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(chars).collect()
+    })
 }
 
 /// The table, its header even when there is nothing below it.
@@ -107,7 +143,15 @@ pub(crate) fn table(rows: &[Row], width: Width, now_ns: i64) -> String {
     for row in rows {
         let created = format!("{} ago", between(row.created_ns, now_ns));
         let status = row.status_text(now_ns);
-        table.row(&[row.id(width), &row.image, &row.command(width), &created, &status, "", &row.name]);
+        table.row(&[
+            row.id(width),
+            &row.image,
+            &row.command(width),
+            &created,
+            &status,
+            "",
+            &row.name,
+        ]);
     }
     table.render()
 }
@@ -118,6 +162,7 @@ pub(crate) fn table(rows: &[Row], width: Width, now_ns: i64) -> String {
 pub(crate) struct JsonRow {
     auto_remove: bool,
     command: Vec<String>,
+    created: i64,
     created_at: String,
     #[serde(rename = "CIDFile")]
     cid_file: String,
@@ -133,7 +178,7 @@ pub(crate) struct JsonRow {
     labels: BTreeMap<String, String>,
     mounts: Vec<String>,
     names: [String; 1],
-    namespaces: BTreeMap<(), ()>,
+    namespaces: BTreeMap<String, String>,
     networks: Vec<String>,
     pid: i32,
     pod: &'static str,
@@ -144,7 +189,6 @@ pub(crate) struct JsonRow {
     started_at: i64,
     state: String,
     status: String,
-    created: i64,
 }
 
 /// The rows of the JSON document, in the same order.
@@ -193,60 +237,144 @@ mod tests {
     const NOW: i64 = 1_700_000_000 * NS;
 
     fn row(status: Status) -> Row {
-        Row {
-            id: "0123456789abcdef".repeat(4),
-            name: "brave_heron".into(),
-            image: "/:O".into(),
-            command: vec!["sh".into(), "-c".into(), "echo a; sleep 100".into()],
-            created_ns: NOW - 300 * NS,
-            started_ns: Some(NOW - 200 * NS),
-            ended: None,
-            status,
-            remark: None,
-            pid: Some(42),
-            restarts: 0,
-            labels: BTreeMap::from([("a".into(), "b".into())]),
-            mounts: vec!["/data".into()],
-            networks: Vec::new(),
-            auto_remove: false,
-            cid_file: String::new(),
-        }
+        let (id, name) = ("0123456789abcdef".repeat(4), "brave_heron".to_owned());
+        let mut row = Row::new(id, name, NOW - 300 * NS, status);
+        row.image = "/:O".into();
+        row.command = vec!["sh".into(), "-c".into(), "echo a; sleep 100".into()];
+        row.started_ns = Some(NOW - 200 * NS);
+        row.pid = Some(42);
+        row.labels.insert("a".into(), "b".into());
+        row.mounts.push("/data".into());
+        row
     }
 
     fn ended(code: i32) -> Row {
-        let ended = Some(Ended { code, at_ns: NOW - 90 * NS });
-        Row { ended, pid: None, ..row(Status::Exited) }
+        let ended = Some(Ended {
+            code,
+            at_ns: NOW - 90 * NS,
+        });
+        Row {
+            ended,
+            pid: None,
+            ..row(Status::Exited)
+        }
     }
 
     #[test]
     fn an_empty_list_has_a_header() {
-        expect![[""]].assert_eq(&table(&[], Width::Short, NOW));
+        expect![[r#"
+            CONTAINER ID  IMAGE       COMMAND     CREATED     STATUS      PORTS       NAMES
+        "#]]
+        .assert_eq(&table(&[], Width::Short, NOW));
         assert_eq!(pretty(&json(Vec::new(), NOW)).unwrap(), "[]\n");
     }
 
     #[test]
     fn each_status_has_its_words() {
-        let configured = Row { started_ns: None, command: vec!["true".into()], ..row(Status::Configured) };
-        let lost = Row { remark: Some("monitor lost".into()), ..row(Status::Running) };
-        let rows = [configured, row(Status::Created), row(Status::Running), lost, row(Status::Paused), row(Status::Stopping), ended(0), ended(137), ended(-1), row(Status::Removing)];
-        expect![[""]].assert_eq(&table(&rows, Width::Short, NOW));
+        let configured = Row {
+            started_ns: None,
+            command: vec!["true".into()],
+            ..row(Status::Configured)
+        };
+        let lost = Row {
+            remark: Some("monitor lost".into()),
+            ..row(Status::Running)
+        };
+        let rows = [
+            configured,
+            row(Status::Created),
+            row(Status::Running),
+            lost,
+            row(Status::Paused),
+            row(Status::Stopping),
+            ended(0),
+            ended(137),
+            ended(-1),
+            row(Status::Removing),
+        ];
+        expect![[r#"
+            CONTAINER ID  IMAGE       COMMAND               CREATED        STATUS                           PORTS       NAMES
+            0123456789ab  /:O         true                  5 minutes ago  Created                                      brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Initialized                                  brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Up 3 minutes                                 brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Up 3 minutes (monitor lost)                  brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Paused                                       brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Stopping                                     brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Exited (0) About a minute ago                brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Exited (137) About a minute ago              brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Exited (-1) About a minute ago               brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Removing                                     brave_heron
+        "#]].assert_eq(&table(&rows, Width::Short, NOW));
     }
 
     #[test]
     fn nothing_is_shortened_when_asked() {
-        expect![[""]].assert_eq(&table(&[row(Status::Running)], Width::Full, NOW));
+        expect![[r#"
+            CONTAINER ID                                                      IMAGE       COMMAND                  CREATED        STATUS        PORTS       NAMES
+            0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef  /:O         sh -c echo a; sleep 100  5 minutes ago  Up 3 minutes              brave_heron
+        "#]].assert_eq(&table(&[row(Status::Running)], Width::Full, NOW));
     }
 
     #[test]
     fn what_a_container_chose_is_escaped() {
-        let hostile = Row { command: vec!["\u{1b}]0;x\u{7}".into(), "\u{202e}".into()], image: "/a\nb".into(), ..row(Status::Running) };
+        let hostile = Row {
+            command: vec!["\u{1b}]0;x\u{7}".into(), "\u{202e}".into()],
+            image: "/a\nb".into(),
+            ..row(Status::Running)
+        };
         let text = table(&[hostile], Width::Full, NOW);
-        assert!(!text.bytes().any(|byte| byte == 0x1b || byte == 7), "{text:?}");
+        assert!(
+            !text.bytes().any(|byte| byte == 0x1b || byte == 7),
+            "{text:?}"
+        );
         assert_eq!(text.lines().count(), 2);
     }
 
     #[test]
     fn the_fields_of_the_document() {
-        expect![[""]].assert_eq(&pretty(&json(vec![ended(3)], NOW)).unwrap());
+        expect![[r#"
+            [
+              {
+                "AutoRemove": false,
+                "Command": [
+                  "sh",
+                  "-c",
+                  "echo a; sleep 100"
+                ],
+                "Created": 1699999700,
+                "CreatedAt": "5 minutes ago",
+                "CIDFile": "",
+                "Exited": true,
+                "ExitedAt": 1699999910,
+                "ExitCode": 3,
+                "ExposedPorts": null,
+                "Id": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                "Image": "/:O",
+                "ImageID": "",
+                "IsInfra": false,
+                "Labels": {
+                  "a": "b"
+                },
+                "Mounts": [
+                  "/data"
+                ],
+                "Names": [
+                  "brave_heron"
+                ],
+                "Namespaces": {},
+                "Networks": [],
+                "Pid": 0,
+                "Pod": "",
+                "PodName": "",
+                "Ports": null,
+                "Restarts": 0,
+                "Size": null,
+                "StartedAt": 1699999800,
+                "State": "exited",
+                "Status": "Exited (3) About a minute ago"
+              }
+            ]
+        "#]]
+        .assert_eq(&pretty(&json(vec![ended(3)], NOW)).unwrap());
     }
 }

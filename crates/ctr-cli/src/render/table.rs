@@ -17,12 +17,15 @@ pub(crate) struct Table {
 impl Table {
     /// A table whose first line is the header.
     pub(crate) fn new(header: &[&str]) -> Self {
-        Self { rows: vec![header.iter().map(|&cell| cell.to_owned()).collect()] }
+        Self {
+            rows: vec![header.iter().map(|&cell| cell.to_owned()).collect()],
+        }
     }
 
     /// Adds a row; it has as many cells as the header.
     pub(crate) fn row(&mut self, cells: &[&str]) {
-        self.rows.push(cells.iter().map(|cell| escape(cell).into_owned()).collect());
+        self.rows
+            .push(cells.iter().map(|cell| escape(cell).into_owned()).collect());
     }
 
     /// The text, with a line end after each row. The last column is not padded.
@@ -31,9 +34,14 @@ impl Table {
         let mut text = String::new();
         for row in &self.rows {
             for (column, cell) in row.iter().enumerate() {
-                let width = if column + 1 == row.len() { 0 } else { widths[column] };
+                let width = if column + 1 == row.len() {
+                    0
+                } else {
+                    widths[column]
+                };
                 write!(text, "{cell:width$}").expect("writing to a string cannot fail");
             }
+            text.truncate(text.trim_end_matches(' ').len());
             text.push('\n');
         }
         text
@@ -60,6 +68,11 @@ mod tests {
         let mut table = Table::new(&["ID", "A LONG HEADER", "LAST"]);
         table.row(&["1", "x", "y"]);
         table.row(&["a cell that is wide", "\u{1b}[1m", ""]);
-        expect![[""]].assert_eq(&table.render());
+        expect![[r#"
+            ID                   A LONG HEADER  LAST
+            1                    x              y
+            a cell that is wide  \x1b[1m
+        "#]]
+        .assert_eq(&table.render());
     }
 }

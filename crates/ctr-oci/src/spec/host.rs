@@ -2,8 +2,12 @@
 
 use std::fs;
 
+use ctr_sys::{Cgroups, SysResult};
 use rustix::process::{Resource, getrlimit};
 
+use crate::error::OciError;
+
+const CGROUPS_BELOW: &str = "/sys/fs/cgroup/";
 const CPUS: &str = "/sys/devices/system/cpu";
 
 /// What the defaults of a specification take from the host. A value of its own, so that the same facts give the same specification.
@@ -15,17 +19,37 @@ pub struct HostFacts {
     pub processes: u64,
     /// Directories of sysfs, one a processor, whose counters tell a container about the load of its neighbours.
     pub thermal_paths: Vec<String>,
+    /// Where the cgroup hierarchies of version 1 are mounted, empty where only version 2 is. Not every runtime mounts them
+    /// read-only in a container because the specification says so, so each is protected by its path as well.
+    pub cgroup_mounts: Vec<String>,
 }
 
 impl HostFacts {
-    /// Asks the kernel: `getrlimit(2)`, and sysfs for the paths. A sysfs that cannot be read has nothing to hide.
-    pub fn read() -> Self {
-        Self {
+    /// Asks the kernel: `getrlimit(2)`, the mount table, and sysfs. A sysfs that cannot be read has nothing to hide.
+    ///
+    /// # Errors
+    /// [`OciError::Host`] when the mount table cannot be read.
+    pub fn read() -> Result<Self, OciError> {
+        Ok(Self {
             open_files: hard_limit(Resource::Nofile),
             processes: hard_limit(Resource::Nproc),
             thermal_paths: thermal_paths(),
-        }
+            cgroup_mounts: cgroup_mounts().map_err(|source| OciError::Host { source })?,
+        })
     }
+}
+
+fn cgroup_mounts() -> SysResult<Vec<String>> {
+    let cgroups = Cgroups::detect()?;
+    let mut paths: Vec<String> = cgroups
+        .mount_points()
+        .filter_map(|path| path.to_str())
+        .filter(|path| path.starts_with(CGROUPS_BELOW))
+        .map(str::to_owned)
+        .collect();
+    paths.sort();
+    paths.dedup();
+    Ok(paths)
 }
 
 fn hard_limit(resource: Resource) -> u64 {

@@ -61,44 +61,38 @@ impl fmt::Display for Hostname {
 mod tests {
     use super::*;
 
-    fn check(text: &str, accepted: bool) {
-        assert_eq!(text.parse::<Hostname>().is_ok(), accepted, "{text:?}");
+    fn check(text: &str, refused_because: Option<&str>) {
+        let why = text
+            .parse::<Hostname>()
+            .err()
+            .map(|error| error.to_string());
+        let expected = refused_because.map(|why| format!("invalid hostname {text:?}: {why}"));
+        assert_eq!(why, expected);
     }
 
     #[test]
     fn names_follow_rfc_1123() {
         for good in ["a", "web-1", "1", "a.b.example", "A9", &"a".repeat(63)] {
-            check(good, true);
+            check(good, None);
         }
+        check("", Some("it is empty"));
         let too_long = format!("{}.{}", "a".repeat(40), "b".repeat(40));
-        let bad = [
-            "",
-            ".",
-            "a..b",
-            "a.",
-            "-a",
-            "a-",
-            "a_b",
-            "a b",
-            "a\n6.6.6.6 registry.example",
-            "a\0b",
-            "a\u{7f}",
-            "ü",
-            "a/b",
-            &"a".repeat(64),
-            &too_long,
-        ];
-        for name in bad {
-            check(name, false);
+        check(&too_long, Some("it is longer than 64 bytes"));
+        for bad in [".", "a..b", "a.", &"a".repeat(64)] {
+            check(
+                bad,
+                Some("each part between dots must have 1 to 63 characters"),
+            );
         }
-    }
-
-    #[test]
-    fn refusal_names_the_value_and_the_rule() {
-        let error = "a\nb".parse::<Hostname>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            r#"invalid hostname "a\nb": only letters, digits, hyphens and dots are allowed"#
-        );
+        for bad in ["-a", "a-", "a.-b"] {
+            check(bad, Some("no part may begin or end with a hyphen"));
+        }
+        let forged = "a\n6.6.6.6 registry";
+        for bad in ["a_b", "a b", forged, "a\0b", "a\u{7f}", "ü", "a/b"] {
+            check(
+                bad,
+                Some("only letters, digits, hyphens and dots are allowed"),
+            );
+        }
     }
 }

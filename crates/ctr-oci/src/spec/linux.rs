@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::{
     Linux, LinuxDeviceCgroup, LinuxDeviceType, LinuxNamespace, LinuxNamespaceType, LinuxResources,
+    Mount,
 };
 
 use super::host::HostFacts;
+use super::mounts::CGROUP_MOUNT_TYPE;
 use super::process::absolute;
 use crate::error::OciError;
 
@@ -47,7 +49,8 @@ pub const MASKED_PATHS: [&str; 14] = [
     "/sys/fs/selinux",
 ];
 
-/// Visible in every container, but never writable: settings of the kernel that no namespace separates.
+/// Visible in every container, but never writable: settings of the kernel that no namespace separates. The cgroups come on top,
+/// see [`HostFacts::cgroup_mounts`].
 pub const READONLY_PATHS: [&str; 5] = [
     "/proc/bus",
     "/proc/fs",
@@ -96,8 +99,20 @@ pub(super) fn linux(
         .set_resources(Some(resources))
         .set_cgroups_path(cgroup_path.map(checked_cgroup_path).transpose()?)
         .set_masked_paths(Some(masked))
-        .set_readonly_paths(Some(READONLY_PATHS.map(str::to_owned).into()));
+        .set_readonly_paths(None);
     Ok(linux)
+}
+
+/// With our cgroup mount its hierarchies are among them, children before their parent: protecting a path binds it onto itself,
+/// and a parent's copy takes its protected children along.
+pub(super) fn readonly_paths(host: &HostFacts, mounts: &[Mount]) -> Vec<String> {
+    let mut paths = READONLY_PATHS.map(str::to_owned).to_vec();
+    let ours = |mount: &Mount| mount.typ().as_deref() == Some(CGROUP_MOUNT_TYPE);
+    if let Some(cgroups) = mounts.iter().find(|mount| ours(mount)) {
+        paths.extend(host.cgroup_mounts.iter().cloned());
+        paths.push(cgroups.destination().to_string_lossy().into_owned());
+    }
+    paths
 }
 
 fn namespaces(network: NetworkNamespace, cgroup: CgroupNamespace) -> Vec<LinuxNamespace> {

@@ -27,6 +27,9 @@ pub struct BindMount {
     pub access: Access,
 }
 
+/// The mount type by which a specification asks for the container's own view of the cgroups, whatever their version.
+pub(super) const CGROUP_MOUNT_TYPE: &str = "cgroup";
+
 struct DefaultMount {
     destination: &'static str,
     kind: &'static str,
@@ -44,7 +47,7 @@ const DEFAULTS: [DefaultMount; 7] = [
     DefaultMount { destination: "/dev/pts", kind: "devpts", source: "devpts", options: &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"] },
     DefaultMount { destination: "/dev/mqueue", kind: "mqueue", source: "mqueue", options: &["nosuid", "noexec", "nodev"] },
     DefaultMount { destination: "/dev/shm", kind: "tmpfs", source: "shm", options: &["nosuid", "noexec", "nodev", "mode=1777", "size=65536000"] },
-    DefaultMount { destination: "/sys/fs/cgroup", kind: "cgroup", source: "cgroup", options: &["nosuid", "noexec", "nodev", "relatime", "ro"] },
+    DefaultMount { destination: "/sys/fs/cgroup", kind: CGROUP_MOUNT_TYPE, source: "cgroup", options: &["nosuid", "noexec", "nodev", "relatime", "ro"] },
 ];
 
 /// All mounts in the order in which they are made: parents before children, ours before the caller's. A mount of the caller

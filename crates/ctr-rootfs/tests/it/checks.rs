@@ -2,6 +2,8 @@ use std::path::{Path, PathBuf};
 
 use ctr_rootfs::{RootfsError, check_destinations, check_layout, mount_destination};
 
+use proptest::prelude::*;
+
 use crate::tree::Tree;
 
 fn check(tree: &Tree, refused: Option<&str>) {
@@ -77,4 +79,15 @@ fn links_of_the_container_do_not_hide_a_kernel_directory() {
     check("/c/new", false);
     check("/top", false);
     check("/top/proc/x", false);
+}
+
+proptest! {
+    #[test]
+    fn a_clean_destination_is_its_own_clean_form(text in "(/{0,2}(a|b|proc|sys|\\.|\\.\\.|pro\u{7f}c)){0,5}/?") {
+        if let Ok(clean) = mount_destination(Path::new(&text)) {
+            prop_assert!(clean.is_absolute() && !clean.starts_with("/proc") && !clean.starts_with("/sys"));
+            prop_assert!(!clean.components().any(|part| part == std::path::Component::ParentDir));
+            prop_assert_eq!(mount_destination(&clean).unwrap(), clean);
+        }
+    }
 }

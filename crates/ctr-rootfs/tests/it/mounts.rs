@@ -41,6 +41,21 @@ fn a_plain_root_is_the_directory_itself() {
 }
 
 #[test]
+fn mounts_below_are_part_of_a_plain_root_only() {
+    if !is_root("mounts_below_are_part_of_a_plain_root_only") {
+        return;
+    }
+    let store = Tree::new();
+    let version = Path::new("/proc/version");
+    let plain = Rootfs::plain("/").mount().unwrap();
+    assert!(plain.root().metadata(version).unwrap().is_some());
+    let overlay = Rootfs::overlay("/", store.path().join("c"))
+        .mount()
+        .unwrap();
+    assert!(overlay.root().metadata(version).unwrap().is_none());
+}
+
+#[test]
 fn an_overlay_keeps_the_directory_as_it_is() {
     if !is_root("an_overlay_keeps_the_directory_as_it_is") {
         return;

@@ -1,0 +1,227 @@
+//! The command line as a tree of plain strings, and its errors as one line.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ErrorKind};
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{
+    Context, cleanup, create, exists, info, inspect, kill, logs, ps, rm, run, start, stop, version,
+    wait,
+};
+use crate::error::{CommandError, Outcome, Rule};
+use crate::io::Io;
+
+/// A daemonless container engine
+#[derive(Debug, Parser)]
+#[command(
+    name = "ctr",
+    version = concat!("version ", env!("CARGO_PKG_VERSION")),
+    args_override_self = true,
+    infer_long_args = false
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Flags that every command has, before or after its name.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    /// Directory of the durable state [default: /var/lib/ctr]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) root: Option<String>,
+    /// Directory of the volatile state [default: /run/ctr]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) runroot: Option<String>,
+    /// OCI runtime: builtin, a name such as runc or crun, or an absolute path [default: builtin]
+    #[arg(long, global = true, value_name = "NAME|PATH")]
+    pub(crate) runtime: Option<String>,
+    /// Trace the engine on the standard error: trace, debug, info, warn or error
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+    /// Configuration file [default: /etc/ctr/ctr.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<String>,
+}
+
+/// The commands of the first level.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    #[command(flatten)]
+    Shared(Shared),
+    /// Manage containers: the commands above, and a few of their own
+    #[command(subcommand)]
+    Container(ContainerVerb),
+    /// Show the engine, its runtimes and the host
+    Info(info::Args),
+    /// Show the version of this program
+    Version(version::Args),
+}
+
+/// Commands that exist by themselves and below `container`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Shared {
+    /// Create a container without starting it
+    #[command(disable_help_flag = true)]
+    Create(create::Args),
+    /// Create a container and run a command in it
+    #[command(disable_help_flag = true)]
+    Run(run::Args),
+    /// Start containers that do not run
+    Start(start::Args),
+    /// Stop containers: a signal, then KILL after a time
+    Stop(stop::Args),
+    /// Send a signal to containers
+    Kill(kill::Args),
+    /// Remove containers
+    Rm(rm::Args),
+    /// List containers
+    Ps(ps::Args),
+    /// Show all that is known about containers, as JSON
+    Inspect(inspect::Args),
+    /// Show what a container wrote
+    Logs(logs::Args),
+    /// Wait until containers end and print their exit codes
+    Wait(wait::Args),
+}
+
+/// The commands below `container`.
+#[derive(Debug, Subcommand)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value in the life of a process"
+)]
+pub(crate) enum ContainerVerb {
+    #[command(flatten)]
+    Shared(Shared),
+    /// Release what containers that ended still hold
+    Cleanup(cleanup::Args),
+    /// Ask whether a container exists: exit code 0 or 1
+    Exists(exists::Args),
+    /// List containers
+    #[command(alias = "list")]
+    Ls(ps::Args),
+}
+
+impl Verb {
+    /// The exit codes of this command.
+    pub(crate) fn rule(&self) -> Rule {
+        match self {
+            Self::Shared(shared) | Self::Container(ContainerVerb::Shared(shared)) => shared.rule(),
+            Self::Container(
+                ContainerVerb::Cleanup(_) | ContainerVerb::Exists(_) | ContainerVerb::Ls(_),
+            )
+            | Self::Info(_)
+            | Self::Version(_) => Rule::General,
+        }
+    }
+
+    /// Runs the command.
+    pub(crate) fn run(self, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
+        match self {
+            Self::Shared(shared) | Self::Container(ContainerVerb::Shared(shared)) => {
+                shared.run(context, io)
+            }
+            Self::Container(ContainerVerb::Cleanup(args)) => cleanup::run(&args, context, io),
+            Self::Container(ContainerVerb::Exists(args)) => exists::run(&args, context),
+            Self::Container(ContainerVerb::Ls(args)) => ps::run(&args, context, io),
+            Self::Info(args) => info::run(&args, context, io),
+            Self::Version(args) => version::run(&args, io),
+        }
+    }
+}
+
+impl Shared {
+    fn rule(&self) -> Rule {
+        match self {
+            Self::Run(_) => Rule::Run,
+            Self::Rm(_) => Rule::Remove,
+            Self::Create(_)
+            | Self::Start(_)
+            | Self::Stop(_)
+            | Self::Kill(_)
+            | Self::Ps(_)
+            | Self::Inspect(_)
+            | Self::Logs(_)
+            | Self::Wait(_) => Rule::General,
+        }
+    }
+
+    fn run(self, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
+        match self {
+            Self::Create(args) => create::run(&args, context, io),
+            Self::Run(args) => run::run(&args, context, io),
+            Self::Start(args) => start::run(&args, context, io),
+            Self::Stop(args) => stop::run(&args, context, io),
+            Self::Kill(args) => kill::run(&args, context, io),
+            Self::Rm(args) => rm::run(&args, context, io),
+            Self::Ps(args) => ps::run(&args, context, io),
+            Self::Inspect(args) => inspect::run(&args, context, io),
+            Self::Logs(args) => logs::run(&args, context, io),
+            Self::Wait(args) => wait::run(&args, context, io),
+        }
+    }
+}
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub(crate) enum Parsed {
+    /// A command.
+    Command(Box<Cli>),
+    /// Text to print: help or the version.
+    Text(String),
+}
+
+/// Parses the arguments of the process, the program's name first.
+///
+/// # Errors
+/// A usage error on one line, with clap's tip or the way to the help as the hint.
+pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, CommandError> {
+    match Cli::try_parse_from(args) {
+        Ok(cli) => Ok(Parsed::Command(Box::new(cli))),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            ) =>
+        {
+            Ok(Parsed::Text(error.render().to_string()))
+        }
+        Err(error) => Err(usage(&error)),
+    }
+}
+
+/// Clap's message without its layout: the first paragraph on one line.
+fn usage(error: &clap::Error) -> CommandError {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return CommandError::failed("a command is missing").hint("--help lists the commands");
+    }
+    let text = error.render().to_string();
+    let first = text.split("\n\n").next().unwrap_or(&text);
+    let line: Vec<&str> = first.split('\n').map(str::trim).collect();
+    let line = line.join(" ");
+    let message = CommandError::failed(line.strip_prefix("error: ").unwrap_or(&line));
+    match suggestion(error) {
+        Some(words) => message.hint(format!("did you mean {words}?")),
+        None => message.hint("--help after a command shows its options"),
+    }
+}
+
+fn suggestion(error: &clap::Error) -> Option<String> {
+    let kinds = [
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedValue,
+    ];
+    kinds
+        .into_iter()
+        .find_map(|kind| error.get(kind))
+        .map(ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests;

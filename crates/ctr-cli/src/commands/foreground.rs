@@ -1,0 +1,110 @@
+//! A container in the foreground, for `run` and `start --attach`: its streams, its signals, its exit code.
+
+use ctr_core::{SessionEnd, SessionIo, Started};
+use ctr_state::{ExitCause, ExitInfo, StdinMode};
+use ctr_sys::SignalFd;
+
+use crate::error::{CommandError, ErrorKind, Outcome};
+use crate::io::Io;
+
+/// Stays with the container until it ends or the client is detached.
+pub(crate) fn follow(
+    started: Started,
+    stdin: StdinMode,
+    signals: &SignalFd,
+    io: &mut Io,
+) -> Result<Outcome, CommandError> {
+    let session = match started {
+        Started::Attached(session) => session,
+        Started::Already => {
+            return Err(CommandError::new(
+                ErrorKind::WrongStatus,
+                "the container runs already; attaching to it comes in the next version",
+            ));
+        }
+        Started::Detached => return Ok(Outcome::Done),
+    };
+    let [input, stdout, stderr] = io.descriptors();
+    let stdin = match stdin {
+        StdinMode::Open => Some(input),
+        StdinMode::Null => None,
+    };
+    match session.run(SessionIo {
+        stdin,
+        stdout,
+        stderr,
+        signals: Some(signals),
+    })? {
+        SessionEnd::Detached => Ok(Outcome::Done),
+        SessionEnd::Exited(info) => ended(&info),
+    }
+}
+
+/// The program's code is the container's. A code that nobody knows is an error that says why, never a guess.
+fn ended(info: &ExitInfo) -> Result<Outcome, CommandError> {
+    match u8::try_from(info.code()) {
+        Ok(code) => Ok(Outcome::Ended(code)),
+        Err(_) => Err(CommandError::failed(format!(
+            "the container has ended with an unknown exit code: {}",
+            why(info)
+        ))),
+    }
+}
+
+/// Why the code of a run is unknown.
+pub(crate) fn why(info: &ExitInfo) -> String {
+    let cause = match &info.cause {
+        ExitCause::Exited { .. } | ExitCause::Signaled { .. } | ExitCause::Timeout => {
+            "it is no code of a process"
+        }
+        ExitCause::Lost => "its monitor was killed before it could see the end",
+        ExitCause::Reboot => "the host was restarted while it ran",
+        ExitCause::NeverStarted { reason } => return format!("it never started: {reason}"),
+    };
+    match &info.reason {
+        Some(reason) => format!("{cause} ({reason})"),
+        None => cause.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ctr_state::OomKilled;
+    use ctr_sys::Signal;
+
+    fn info(cause: ExitCause) -> ExitInfo {
+        ExitInfo {
+            cause,
+            oom: OomKilled::No,
+            finished_ns: 0,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn a_known_end_is_the_programs_code() {
+        let signal = Signal::KILL;
+        for (cause, code) in [
+            (ExitCause::Exited { code: 42 }, 42),
+            (ExitCause::Signaled { signal }, 137),
+            (ExitCause::Timeout, 255),
+        ] {
+            assert_eq!(ended(&info(cause)), Ok(Outcome::Ended(code)));
+        }
+    }
+
+    #[test]
+    fn an_unknown_end_is_an_error_with_its_reason() {
+        let lost = ExitInfo {
+            reason: Some("killed at 12:00".into()),
+            ..info(ExitCause::Lost)
+        };
+        let error = ended(&lost).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "the container has ended with an unknown exit code: its monitor was killed before it could see the end (killed at 12:00)"
+        );
+        assert!(ended(&info(ExitCause::Reboot)).is_err());
+    }
+}

@@ -1,0 +1,29 @@
+//! `info`: the engine, its runtimes and the host.
+
+use crate::commands::Context;
+use crate::error::{CommandError, Outcome};
+use crate::io::Io;
+use crate::parse::format::{Format, format};
+use crate::render::{json::pretty, outline::outline};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Form of the output: json
+    #[arg(short, long)]
+    format: Option<String>,
+}
+
+/// Prints what the engine says of itself.
+pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
+    let format = format(args.format.as_deref())?;
+    let info = context.open()?.info()?;
+    match format {
+        Format::Json => io.block(&pretty(&info)?),
+        Format::Text => {
+            let value = serde_json::to_value(&info)
+                .map_err(|error| CommandError::failed(format!("show the information: {error}")))?;
+            io.block(&outline(&value));
+        }
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,36 @@
+//! `kill`: sends a signal.
+
+use ctr_state::Status;
+
+use crate::commands::Context;
+use crate::commands::targets::{Selection, find, for_each, selection};
+use crate::error::{CommandError, Outcome};
+use crate::io::Io;
+use crate::parse::number;
+
+/// What `--all` sends the signal to.
+const RUNNING: [Status; 3] = [Status::Running, Status::Paused, Status::Stopping];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Send it to all that run
+    #[arg(short, long)]
+    all: bool,
+    /// Signal, by name or number
+    #[arg(short, long, default_value = "KILL")]
+    signal: String,
+    /// Names or ids
+    #[arg(value_name = "CONTAINER")]
+    names: Vec<String>,
+}
+
+/// Sends the signal to each.
+pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
+    let signal = number::signal("--signal", &args.signal)?;
+    let selection = selection(Selection::Named(&args.names), args.all.then_some(&RUNNING))?;
+    let engine = context.open()?;
+    let targets = find(&engine, selection)?;
+    Ok(for_each(targets, io, |target, _| {
+        Ok(target.container.kill(signal)?)
+    }))
+}

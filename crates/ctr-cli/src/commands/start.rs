@@ -1,0 +1,56 @@
+//! `start`: starts containers; with `--attach` one of them stays in the foreground.
+
+use ctr_core::{Attach, StartRequest};
+use ctr_state::StdinMode;
+
+use crate::commands::targets::{Selection, find, for_each, selection};
+use crate::commands::{Context, foreground};
+use crate::error::{CommandError, Outcome};
+use crate::io::Io;
+use crate::signals;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Stay in the foreground until the container ends, and end with its exit code
+    #[arg(short, long)]
+    attach: bool,
+    /// Pass the standard input on (with --attach, to a container made with -i)
+    #[arg(short, long)]
+    interactive: bool,
+    /// Names or ids
+    #[arg(value_name = "CONTAINER")]
+    names: Vec<String>,
+}
+
+/// Starts the containers.
+pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
+    let selection = selection(Selection::Named(&args.names), None)?;
+    if args.attach || args.interactive {
+        return attached(args, context, io);
+    }
+    let engine = context.open()?;
+    let targets = find(&engine, selection)?;
+    Ok(for_each(targets, io, |target, _| {
+        target.container.start(StartRequest {
+            attach: Attach::None,
+        })?;
+        Ok(())
+    }))
+}
+
+fn attached(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
+    let [name] = &args.names[..] else {
+        return Err(CommandError::failed("--attach takes one container"));
+    };
+    let stdin = if args.interactive {
+        StdinMode::Open
+    } else {
+        StdinMode::Null
+    };
+    let signals = signals::block()?;
+    let engine = context.open()?;
+    let started = engine.find(name)?.start(StartRequest {
+        attach: Attach::Streams,
+    })?;
+    foreground::follow(started, stdin, &signals, io)
+}

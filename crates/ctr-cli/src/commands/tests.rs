@@ -1,0 +1,167 @@
+//! What commands refuse before they touch anything: the words, the exit codes, and that there is one line of each.
+
+use crate::testing::transcript;
+use expect_test::{Expect, expect};
+
+fn check(args: &str, expected: &Expect) {
+    let args: Vec<&str> = std::iter::once("ctr").chain(args.split(' ')).collect();
+    expected.assert_eq(&transcript(&args));
+}
+
+#[test]
+fn names_are_needed() {
+    let missing = "Error: the name or id of a container is missing\n[125]\n";
+    for verb in [
+        "start", "start -a", "stop", "kill", "rm", "rm -f", "inspect", "wait",
+    ] {
+        let args: Vec<&str> = std::iter::once("ctr").chain(verb.split(' ')).collect();
+        assert_eq!(transcript(&args), missing, "{verb}");
+    }
+    check(
+        "container cleanup",
+        &expect![[r#"
+        Error: the name or id of a container is missing
+        [125]
+    "#]],
+    );
+    check(
+        "logs",
+        &expect![[r#"
+        Error: logs takes one container
+        [125]
+    "#]],
+    );
+    check(
+        "logs a b",
+        &expect![[r#"
+        Error: logs takes one container
+        [125]
+    "#]],
+    );
+    check(
+        "container exists",
+        &expect![[r#"
+        Error: container exists takes one name or id
+        [125]
+    "#]],
+    );
+    check(
+        "start -a a b",
+        &expect![[r#"
+        Error: --attach takes one container
+        [125]
+    "#]],
+    );
+}
+
+#[test]
+fn flags_that_contradict_each_other() {
+    check(
+        "stop -a x",
+        &expect![[r#"
+        Error: --all and names of containers exclude each other
+        [125]
+    "#]],
+    );
+    check(
+        "rm -a x",
+        &expect![[r#"
+        Error: --all and names of containers exclude each other
+        [125]
+    "#]],
+    );
+    check(
+        "rm -t 5 x",
+        &expect![[r#"
+        Error: --time needs --force: without it nothing is stopped
+        [125]
+    "#]],
+    );
+    check(
+        "ps -q --format json",
+        &expect![[r#"
+        Error: --quiet and --format exclude each other
+        [125]
+    "#]],
+    );
+}
+
+#[test]
+fn values_that_are_none() {
+    check(
+        "ps --format table",
+        &expect![[r#"
+        Error: --format "table": only json exists yet
+        [125]
+    "#]],
+    );
+    check(
+        "inspect -f {{.Id}} x",
+        &expect![[r#"
+        Error: --format "{{.Id}}": only json exists yet
+        [125]
+    "#]],
+    );
+    check(
+        "kill -s FOO x",
+        &expect![[r#"
+        Error: --signal "FOO": must be a signal: a name such as TERM or SIGTERM, or a number from 1 to 64
+        [125]
+    "#]],
+    );
+    check(
+        "stop -t soon x",
+        &expect![[r#"
+        Error: --time "soon": must be a number of seconds (-1 waits forever)
+        [125]
+    "#]],
+    );
+    check(
+        "logs --tail all x",
+        &expect![[r#"
+        Error: --tail "all": must be a number of lines
+        [125]
+    "#]],
+    );
+    check(
+        "container cleanup --generation -1 x",
+        &expect![[r#"
+        Error: unexpected argument '-1' found
+        Hint: --help after a command shows its options
+        [125]
+    "#]],
+    );
+    check(
+        "--log-level loud ps",
+        &expect![[r#"
+        Error: --log-level "loud": one of trace, debug, info, warn, error, fatal, panic
+        [125]
+    "#]],
+    );
+}
+
+#[test]
+fn images_and_terminals_come_later() {
+    check(
+        "run alpine",
+        &expect![[r#"
+        Error: images do not exist yet, so "alpine" cannot be run
+        Hint: run on the files of this host, with changes kept apart: ctr run --rootfs /:O COMMAND
+        [125]
+    "#]],
+    );
+    check(
+        "run -it --rootfs /:O sh",
+        &expect![[r#"
+        Error: --tty: terminals come in the next version; without it the streams are passed on as they are
+        [125]
+    "#]],
+    );
+    check(
+        "container create --rootfs /:O",
+        &expect![[r#"
+        Error: the command to run is missing
+        [125]
+    "#]],
+    );
+}

@@ -1,0 +1,45 @@
+//! The error of this crate.
+
+use std::io;
+use std::path::PathBuf;
+
+use ctr_sys::SysError;
+
+/// What can go wrong with a process in a container and its streams.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// A packet that is not of the frame protocol.
+    #[error("received a frame that this version does not know: {what}")]
+    BadFrame {
+        /// What was wrong with it.
+        what: String,
+    },
+    /// A pid file that holds no pid.
+    #[error("the pid file {} does not hold a pid: {content:?}", path.display())]
+    BadPidFile {
+        /// The file.
+        path: PathBuf,
+        /// What it holds, cut to 32 bytes.
+        content: String,
+    },
+    /// The program that should write the pid file ended, or the deadline passed, without it.
+    #[error("the pid file {} was not written: {why}", path.display())]
+    NoPidFile {
+        /// The file.
+        path: PathBuf,
+        /// "the runtime ended" or "the deadline passed".
+        why: &'static str,
+    },
+    /// A stream or socket failed.
+    #[error("cannot {operation}")]
+    Stream {
+        /// "send a frame", "receive a frame", …
+        operation: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel refused something.
+    #[error(transparent)]
+    Sys(#[from] SysError),
+}

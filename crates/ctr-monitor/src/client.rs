@@ -1,0 +1,320 @@
+//! The engine's side of a connection.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use ctr_exec::frames::{self, Frame};
+use ctr_sys::{
+    Cgroups, Child, Deadline, Launch, PidStamp, connect_seqpacket, protected_executable,
+    seqpacket_pair, wait_readable,
+};
+
+use crate::error::MonitorError;
+use crate::files;
+use crate::protocol::{
+    AttachRequest, CreateRequest, Envelope, MonitorStatus, Reply, Request, VERSION,
+};
+
+/// How to start a monitor.
+#[derive(Clone, Debug)]
+pub struct MonitorLaunch {
+    /// The program, which is executed from a place that a container cannot write to.
+    pub program: PathBuf,
+    /// Its arguments; the number of the connection's descriptor follows as the last one.
+    pub args: Vec<String>,
+    /// An empty directory outside the program's one, see [`protected_executable`].
+    pub empty_dir: PathBuf,
+    /// The control group for monitors, entered at birth on a pure version 2 machine.
+    pub cgroup: String,
+}
+
+/// The descriptor number on which a monitor finds its first connection.
+const CONNECTION: i32 = 3;
+
+/// A connection to a monitor. One request at a time; frames of streams that arrive meanwhile are kept for [`MonitorClient::next_frame`].
+#[derive(Debug)]
+pub struct MonitorClient {
+    connection: OwnedFd,
+    early: VecDeque<Frame>,
+}
+
+impl MonitorClient {
+    /// Starts a monitor: own session, nothing inherited but the connection.
+    ///
+    /// # Errors
+    /// [`MonitorError::NoProgram`] when the program cannot be executed.
+    pub fn spawn(launch: &MonitorLaunch, cgroups: &Cgroups) -> Result<(Self, Child), MonitorError> {
+        let program =
+            protected_executable(&launch.program, &launch.empty_dir).map_err(|source| {
+                MonitorError::NoProgram {
+                    path: launch.program.clone(),
+                    source,
+                }
+            })?;
+        let (ours, theirs) = seqpacket_pair()?;
+        let mut monitor = Launch::executable(program, &launch.program)
+            .args(&launch.args)
+            .arg(CONNECTION.to_string())
+            .fd(CONNECTION, theirs)
+            .umask(0o077)
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .new_session();
+        if let Some(directory) = cgroups.open_unified(&launch.cgroup)? {
+            monitor = monitor.cgroup(directory);
+        }
+        let child = monitor.spawn().map_err(|source| MonitorError::NoProgram {
+            path: launch.program.clone(),
+            source,
+        })?;
+        Ok((Self::new(ours), child))
+    }
+
+    /// Connects to the monitor of a run directory; `None` when nobody listens there.
+    ///
+    /// # Errors
+    /// When the directory cannot be opened.
+    pub fn connect(run_dir: &Path) -> Result<Option<Self>, MonitorError> {
+        let flags =
+            rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+        let dir = match rustix::fs::open(run_dir, flags, rustix::fs::Mode::empty()) {
+            Ok(dir) => dir,
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(errno) => {
+                let subject = run_dir.display().to_string();
+                return Err(ctr_sys::SysError::new("open", subject, errno.into()).into());
+            }
+        };
+        match connect_seqpacket(dir.as_fd(), files::CONTROL) {
+            Ok(connection) => Ok(Some(Self::new(connection))),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn new(connection: OwnedFd) -> Self {
+        Self {
+            connection,
+            early: VecDeque::new(),
+        }
+    }
+
+    /// Has the container created; the stamps of its first process and of the monitor.
+    ///
+    /// # Errors
+    /// [`MonitorError::Runtime`] when the runtime failed; the monitor has then taken everything back and ends.
+    pub fn create(
+        &mut self,
+        request: CreateRequest,
+        mounts: &[BorrowedFd<'_>],
+        deadline: Deadline,
+    ) -> Result<(PidStamp, PidStamp), MonitorError> {
+        let request = Request::Create(Box::new(request));
+        let reply = self.ask(&request, mounts, deadline)?;
+        let Reply::Created { init, monitor } = reply else {
+            return Err(unexpected(&reply));
+        };
+        Ok((init, monitor))
+    }
+
+    /// Has the monitor keep the container when this connection ends.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn commit(&mut self, deadline: Deadline) -> Result<(), MonitorError> {
+        self.done(&Request::Commit, deadline)
+    }
+
+    /// Starts the container's program.
+    ///
+    /// # Errors
+    /// [`MonitorError::Runtime`] when the runtime failed.
+    pub fn start(&mut self, deadline: Deadline) -> Result<(), MonitorError> {
+        self.done(&Request::Start, deadline)
+    }
+
+    /// Subscribes to the output.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn attach(
+        &mut self,
+        request: AttachRequest,
+        deadline: Deadline,
+    ) -> Result<(), MonitorError> {
+        self.done(&Request::Attach(request), deadline)
+    }
+
+    /// Tells the monitor that its container has been cleaned up after.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn cleaned(&mut self, deadline: Deadline) -> Result<(), MonitorError> {
+        self.done(&Request::Cleaned, deadline)
+    }
+
+    /// Has the monitor kill the container and end.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn abandon(&mut self, deadline: Deadline) -> Result<(), MonitorError> {
+        self.done(&Request::Abandon, deadline)
+    }
+
+    /// Asks how the container is.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn status(&mut self, deadline: Deadline) -> Result<MonitorStatus, MonitorError> {
+        let reply = self.ask(&Request::Status, &[], deadline)?;
+        let Reply::Status(status) = reply else {
+            return Err(unexpected(&reply));
+        };
+        Ok(status)
+    }
+
+    fn done(&mut self, request: &Request, deadline: Deadline) -> Result<(), MonitorError> {
+        let reply = self.ask(request, &[], deadline)?;
+        if matches!(reply, Reply::Done) {
+            return Ok(());
+        }
+        Err(unexpected(&reply))
+    }
+
+    fn ask(
+        &mut self,
+        request: &Request,
+        fds: &[BorrowedFd<'_>],
+        deadline: Deadline,
+    ) -> Result<Reply, MonitorError> {
+        let verb = request.verb();
+        self.send_message(request, fds)
+            .map_err(|error| gone(error, verb))?;
+        loop {
+            if !wait_readable(self.connection.as_fd(), deadline)? {
+                return Err(MonitorError::NoAnswer { request: verb });
+            }
+            match frames::receive(self.connection.as_fd())? {
+                Frame::End => return Err(MonitorError::Gone { request: verb }),
+                Frame::Message(bytes, fds) => match parse_reply(&bytes)? {
+                    Reply::Failed(failure) => return Err(failure.into()),
+                    // Not an answer: it belongs to the attached streams.
+                    Reply::Exit(_) => self.early.push_back(Frame::Message(bytes, fds)),
+                    reply @ (Reply::Created { .. } | Reply::Done | Reply::Status(_)) => {
+                        return Ok(reply);
+                    }
+                },
+                data @ Frame::Data(..) => self.early.push_back(data),
+            }
+        }
+    }
+
+    fn send_message(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(), MonitorError> {
+        let envelope = Envelope {
+            version: VERSION,
+            request: request.clone(),
+        };
+        let bytes = serde_json::to_vec(&envelope).map_err(|error| MonitorError::BadAnswer {
+            why: error.to_string(),
+        })?;
+        self.send_packet(&bytes, fds)
+    }
+
+    /// Sends bytes of the standard input, or none for its end. Blocks while the monitor has no room.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn send_stdin(&self, bytes: &[u8]) -> Result<(), MonitorError> {
+        self.send_packet(&frames::data_packet(frames::Stream::Stdin, bytes), &[])
+    }
+
+    fn send_packet(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), MonitorError> {
+        frames::send(self.connection.as_fd(), bytes, fds).map_err(|source| {
+            MonitorError::Connection {
+                operation: "write to",
+                source,
+            }
+        })
+    }
+
+    /// Whether [`MonitorClient::next_frame`] has something without reading from the connection.
+    pub fn has_early_frames(&self) -> bool {
+        !self.early.is_empty()
+    }
+
+    /// The next frame of an attached connection; blocks until there is one.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn next_frame(&mut self) -> Result<Frame, MonitorError> {
+        match self.early.pop_front() {
+            Some(frame) => Ok(frame),
+            None => Ok(frames::receive(self.connection.as_fd())?),
+        }
+    }
+
+    /// Waits for the monitor to close the connection, which it does when it ends; false when the deadline passed first.
+    ///
+    /// # Errors
+    /// When the connection is broken otherwise.
+    pub fn wait_closed(&mut self, deadline: Deadline) -> Result<bool, MonitorError> {
+        while wait_readable(self.connection.as_fd(), deadline)? {
+            if matches!(frames::receive(self.connection.as_fd())?, Frame::End) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl AsFd for MonitorClient {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.connection.as_fd()
+    }
+}
+
+/// A message of the monitor.
+///
+/// # Errors
+/// [`MonitorError::BadAnswer`] when it is not of the protocol.
+pub(crate) fn parse_reply(bytes: &[u8]) -> Result<Reply, MonitorError> {
+    serde_json::from_slice(bytes).map_err(|error| MonitorError::BadAnswer {
+        why: error.to_string(),
+    })
+}
+
+impl Reply {
+    /// Parses a message frame.
+    ///
+    /// # Errors
+    /// [`MonitorError::BadAnswer`] when it is not of the protocol.
+    pub fn parse(bytes: &[u8]) -> Result<Self, MonitorError> {
+        parse_reply(bytes)
+    }
+}
+
+fn unexpected(reply: &Reply) -> MonitorError {
+    MonitorError::BadAnswer {
+        why: format!("unexpected reply {reply:?}"),
+    }
+}
+
+/// A write to a monitor that has ended says the same as its silence.
+fn gone(error: MonitorError, request: &'static str) -> MonitorError {
+    if let MonitorError::Connection { source, .. } = &error
+        && source.kind() == std::io::ErrorKind::BrokenPipe
+    {
+        return MonitorError::Gone { request };
+    }
+    error
+}

@@ -1,0 +1,215 @@
+//! What engine and monitor say to each other.
+//!
+//! Messages are JSON objects in frames ([`ctr_exec::frames`]). Every request gets exactly one reply on its connection, in order. A
+//! connection that has sent [`Request::Attach`] also receives output frames, and one [`Reply::Exit`] after the last of them.
+//! Unknown fields are ignored; a request of another [`VERSION`] is refused with a reply.
+
+use std::path::PathBuf;
+
+use ctr_sys::{PidStamp, Signal};
+use serde::{Deserialize, Serialize};
+
+use crate::error::WireFailure;
+use crate::record::ExitRecord;
+
+/// The version of the protocol that this code speaks.
+pub const VERSION: u32 = 1;
+
+/// A request with its version.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Envelope {
+    /// See [`VERSION`].
+    pub version: u32,
+    /// The request.
+    #[serde(flatten)]
+    pub request: Request,
+}
+
+/// What a client may ask.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "request")]
+pub enum Request {
+    /// Create the container. Only as the first request on the connection that the monitor was started with; the mounts come as
+    /// descriptors of the same packet.
+    Create(Box<CreateRequest>),
+    /// The engine has recorded the creation: keep the container even when this connection ends.
+    Commit,
+    /// Let the container's program run.
+    Start,
+    /// Send me the output from now on.
+    Attach(AttachRequest),
+    /// Send a signal to the container's first process.
+    Signal {
+        /// Which.
+        signal: Signal,
+    },
+    /// How is it?
+    Status,
+    /// I have cleaned up after this generation: end without the cleanup command.
+    Cleaned,
+    /// Kill the container and end without the cleanup command: the engine takes its start back.
+    Abandon,
+}
+
+impl Request {
+    /// The request as a verb, for messages.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create the container",
+            Self::Commit => "keep the container",
+            Self::Start => "start the container",
+            Self::Attach(_) => "attach",
+            Self::Signal { .. } => "send a signal",
+            Self::Status => "tell its status",
+            Self::Cleaned => "end",
+            Self::Abandon => "give the container up",
+        }
+    }
+}
+
+/// Everything about the container that the monitor needs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CreateRequest {
+    /// The container's id.
+    pub id: String,
+    /// Which run of it this is.
+    pub generation: u64,
+    /// Its run directory, which exists with the pipes and targets of mounts in it (see [`crate::files`]).
+    pub run_dir: PathBuf,
+    /// Which runtime.
+    pub runtime: RuntimeSpec,
+    /// What to attach where; the descriptors come in the same order.
+    pub mounts: Vec<MountTarget>,
+    /// Whether standard input stays open for clients.
+    pub stdin: StdinMode,
+    /// The container's control group, for counting what the kernel killed in it.
+    pub cgroup_path: String,
+    /// The control group that the monitor enters where it was not started in it; `None`: it stays where it is.
+    pub monitor_cgroup: Option<String>,
+    /// The log.
+    pub log: LogTarget,
+    /// What to run when the container has ended.
+    pub cleanup: CleanupCommand,
+    /// How long one call of the runtime may take, in ms.
+    pub runtime_deadline_ms: u64,
+}
+
+/// A runtime as data, to be turned into one by the program that serves the monitor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeSpec {
+    /// Its configured name.
+    pub name: String,
+    /// What it is.
+    pub kind: RuntimeKind,
+}
+
+/// What a runtime is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum RuntimeKind {
+    /// The one inside the monitor's own program.
+    Builtin,
+    /// A program with the usual command line.
+    Program {
+        /// Its path.
+        path: PathBuf,
+    },
+}
+
+/// Where a mount that came as a descriptor goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountTarget {
+    /// An existing file or directory, relative to the run directory.
+    pub path: PathBuf,
+}
+
+/// What the container's standard input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StdinMode {
+    /// `/dev/null`.
+    Null,
+    /// A pipe that clients write to.
+    Open,
+}
+
+/// Where output is logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "driver")]
+pub enum LogTarget {
+    /// A file in the Kubernetes text form.
+    K8sFile {
+        /// Its path.
+        path: PathBuf,
+    },
+}
+
+/// The command that cleans up after a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CleanupCommand {
+    /// Path of the installed program; the monitor's own file is used when this one is gone.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+}
+
+/// How a client attaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachRequest {
+    /// Whether it will clean up when the container has ended.
+    pub cleanup: CleanupPromise,
+}
+
+/// Who cleans up after the exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CleanupPromise {
+    /// Not this client.
+    None,
+    /// This client, and says [`Request::Cleaned`] when it has; if its connection ends before, the cleanup command runs.
+    Made,
+}
+
+/// What a monitor answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reply")]
+pub enum Reply {
+    /// The container exists and waits.
+    Created {
+        /// Its first process.
+        init: PidStamp,
+        /// The monitor itself.
+        monitor: PidStamp,
+    },
+    /// Done.
+    Done,
+    /// The status.
+    Status(MonitorStatus),
+    /// It failed; nothing else changed.
+    Failed(WireFailure),
+    /// The container has ended; the last thing an attached client receives.
+    Exit(ExitRecord),
+}
+
+/// How the container and the monitor are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonitorStatus {
+    /// The run.
+    pub generation: u64,
+    /// Where the run is.
+    pub phase: Phase,
+    /// The first process.
+    pub init: PidStamp,
+}
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Created and waiting for its start.
+    Created,
+    /// Started.
+    Started,
+    /// Ended.
+    Ended,
+}

@@ -1,0 +1,133 @@
+//! The exit record: what a monitor leaves behind when its container has ended.
+
+use std::path::{Path, PathBuf};
+
+use ctr_sys::{ExitStatus, PidStamp, Signal, Sync, replace_file};
+use serde::{Deserialize, Serialize};
+
+use crate::error::MonitorError;
+
+const VERSION: u32 = 1;
+
+/// How the first process ended, as far as the monitor knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "how")]
+pub enum ExitReport {
+    /// It exited with this code, 0 to 255.
+    Exited {
+        /// The code.
+        code: i32,
+    },
+    /// A signal ended it.
+    Signaled {
+        /// Which.
+        signal: Signal,
+    },
+    /// It ended and nobody can say how: it was not the monitor's child.
+    Unknown,
+}
+
+impl From<Option<ExitStatus>> for ExitReport {
+    fn from(status: Option<ExitStatus>) -> Self {
+        match status {
+            Some(ExitStatus::Exited(code)) => Self::Exited { code },
+            Some(ExitStatus::Signaled(signal)) => Self::Signaled { signal },
+            None => Self::Unknown,
+        }
+    }
+}
+
+/// One file per generation, written once by rename. Unknown fields are tolerated: a newer monitor may say more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitRecord {
+    /// Version of this form.
+    pub version: u32,
+    /// The container's id.
+    pub id: String,
+    /// Which run of it.
+    pub generation: u64,
+    /// The first process.
+    pub init: PidStamp,
+    /// How it ended.
+    pub exit: ExitReport,
+    /// When the monitor saw it, nanoseconds since 1970 UTC.
+    pub finished_ns: i64,
+    /// Processes of the container that the kernel killed for want of memory.
+    pub oom_kills: u64,
+    /// Bytes of output that could not be written to the log.
+    pub log_bytes_lost: u64,
+}
+
+impl ExitRecord {
+    pub(crate) fn new(id: &str, generation: u64, init: PidStamp, exit: ExitReport) -> Self {
+        Self {
+            version: VERSION,
+            id: id.to_owned(),
+            generation,
+            init,
+            exit,
+            finished_ns: ctr_sys::now_ns(),
+            oom_kills: 0,
+            log_bytes_lost: 0,
+        }
+    }
+
+    /// Where the record of a generation lies.
+    pub fn path(run_dir: &Path, generation: u64) -> PathBuf {
+        run_dir.join(format!("exit.{generation}"))
+    }
+
+    /// Reads the record of a generation; `None` when there is none (yet).
+    ///
+    /// # Errors
+    /// When it exists and cannot be read or understood.
+    pub fn read(run_dir: &Path, generation: u64) -> Result<Option<Self>, MonitorError> {
+        let path = Self::path(run_dir, generation);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                let error = ctr_sys::SysError::new("read", path.display().to_string(), source);
+                return Err(error.into());
+            }
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|source| MonitorError::BadRecord { path, source })
+    }
+
+    pub(crate) fn write(&self, run_dir: &Path) -> Result<(), ctr_sys::SysError> {
+        let path = Self::path(run_dir, self.generation);
+        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        // The run directory is volatile: what a reboot takes away is from another boot anyway.
+        replace_file(&path, &bytes, 0o600, Sync::No)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_records_are_read_again_and_damage_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let init = PidStamp {
+            pid: 7,
+            start_time: 9,
+        };
+        let record = ExitRecord::new(
+            "abc",
+            3,
+            init,
+            ExitReport::Signaled {
+                signal: Signal::KILL,
+            },
+        );
+        assert!(ExitRecord::read(dir.path(), 3).unwrap().is_none());
+        record.write(dir.path()).unwrap();
+        assert_eq!(ExitRecord::read(dir.path(), 3).unwrap().unwrap(), record);
+        assert!(ExitRecord::read(dir.path(), 2).unwrap().is_none());
+        replace_file(&ExitRecord::path(dir.path(), 2), b"{", 0o600, Sync::No).unwrap();
+        assert!(ExitRecord::read(dir.path(), 2).is_err());
+    }
+}

@@ -1,0 +1,426 @@
+//! The monitor's own side: one thread, one loop.
+//!
+//! Nothing in the loop waits for a client, the disk excepted. The order at the exit is fixed: drain what is in the pipes, log it, write
+//! the exit record, tell the clients, see to the cleanup, end.
+
+mod cleanup;
+mod clients;
+mod container;
+mod helper;
+mod log;
+mod streams;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use ctr_exec::frames::{self, Frame, Stream};
+use ctr_oci::{OciRuntime, RuntimeFailure};
+use ctr_sys::{
+    CgroupMode, Cgroups, Deadline, Liveness, PidStamp, Signal, SignalFd, Subreaper, SysError,
+    bind_seqpacket, set_not_dumpable, set_subreaper,
+};
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+
+use crate::error::{MonitorError, WireFailure};
+use crate::files;
+use crate::protocol::{
+    CreateRequest, Envelope, MonitorStatus, Phase, Reply, Request, RuntimeSpec, VERSION,
+};
+use crate::record::{ExitRecord, ExitReport};
+use clients::{Client, Clients};
+use container::{Container, Ended};
+use log::LogFile;
+use streams::{ReadOutput, Streams};
+
+/// Turns a runtime's description into the runtime. The program that serves monitors implements it, because it knows the built-in one.
+pub trait RuntimeResolver {
+    /// The runtime of `spec` for a container with this run directory.
+    ///
+    /// It is called in a short-lived, single-threaded helper process, so a runtime that is a library may change that process as it
+    /// likes; the container's first process must become a child of the helper's parent or of the nearest subreaper.
+    ///
+    /// # Errors
+    /// When there is no such runtime.
+    fn resolve(
+        &self,
+        spec: &RuntimeSpec,
+        run_dir: &Path,
+    ) -> Result<Box<dyn OciRuntime>, RuntimeFailure>;
+}
+
+/// Serves one run of one container on `connection`, the first client, and returns when it is over.
+///
+/// The calling process becomes the monitor: it must be single-threaded and do nothing else afterwards.
+///
+/// # Errors
+/// When the monitor itself fails; failures of the container and its runtime are told to the client.
+pub fn serve(connection: OwnedFd, resolver: &dyn RuntimeResolver) -> Result<(), MonitorError> {
+    let signals = SignalFd::block(&blocked_signals())?;
+    set_not_dumpable()?;
+    let Frame::Message(bytes, mounts) = frames::receive(connection.as_fd())? else {
+        // The engine went away before it said what it wanted.
+        return Ok(());
+    };
+    let mut client = Client::new(connection)?;
+    let request = match parse_create(&bytes) {
+        Ok(request) => request,
+        Err(failure) => {
+            client.reply(&Reply::Failed(failure));
+            return client.flush(Deadline::after(clients::GRACE));
+        }
+    };
+    match Monitor::new(request, mounts, signals, resolver) {
+        Ok(mut monitor) => {
+            client.reply(&Reply::Created {
+                init: monitor.container.stamp(),
+                monitor: PidStamp::own()?,
+            });
+            client.is_creator = true;
+            monitor.clients.add(client);
+            monitor.run()
+        }
+        Err(failure) => {
+            client.reply(&Reply::Failed(failure));
+            client.flush(Deadline::after(clients::GRACE))
+        }
+    }
+}
+
+/// Everything but what cannot be blocked and what the kernel raises for faults of our own.
+fn blocked_signals() -> Vec<Signal> {
+    const FAULTS: [i32; 8] = [4, 5, 6, 7, 8, 9, 11, 19];
+    let wanted = |signal: &Signal| signal.number() < 32 && !FAULTS.contains(&signal.number());
+    Signal::all().filter(wanted).collect()
+}
+
+fn parse_create(bytes: &[u8]) -> Result<CreateRequest, WireFailure> {
+    let request = parse(bytes)?;
+    let Request::Create(create) = request else {
+        let verb = request.verb();
+        return Err(WireFailure::own(verb, "the container", "there is none yet"));
+    };
+    Ok(*create)
+}
+
+fn parse(bytes: &[u8]) -> Result<Request, WireFailure> {
+    let refuse = |why: String| WireFailure::own("understand", "a request", &why);
+    let envelope: Envelope =
+        serde_json::from_slice(bytes).map_err(|error| refuse(error.to_string()))?;
+    if envelope.version != VERSION {
+        return Err(refuse(format!(
+            "it is of version {}, this monitor speaks version {VERSION}",
+            envelope.version
+        )));
+    }
+    Ok(envelope.request)
+}
+
+/// Whether the engine has recorded the creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Commitment {
+    /// Its connection's end takes everything back.
+    Awaited,
+    /// The container stays.
+    Made,
+}
+
+struct Monitor<'a> {
+    container: Container<'a>,
+    commitment: Commitment,
+    clients: Clients,
+    streams: Streams,
+    log: LogFile,
+    signals: SignalFd,
+    listener: OwnedFd,
+    exit: Option<ExitRecord>,
+    cleanup: cleanup::Cleanup,
+    /// Held by living; declared after all that is to be gone before it.
+    _alive: Liveness,
+}
+
+impl<'a> Monitor<'a> {
+    fn new(
+        request: CreateRequest,
+        mounts: Vec<OwnedFd>,
+        signals: SignalFd,
+        resolver: &'a dyn RuntimeResolver,
+    ) -> Result<Self, WireFailure> {
+        let run_dir = request.run_dir.clone();
+        let alive = Liveness::hold(&run_dir.join(files::ALIVE))?.ok_or_else(|| {
+            WireFailure::own(
+                "serve",
+                &request.id,
+                "another monitor holds its liveness lock",
+            )
+        })?;
+        if let Some(group) = &request.monitor_cgroup {
+            enter_group(group)?;
+        }
+        set_subreaper(Subreaper::On)?;
+        let directory = std::fs::File::open(&run_dir)
+            .map_err(|error| SysError::new("open", run_dir.display().to_string(), error))?;
+        let listener = bind_seqpacket(directory.as_fd(), files::CONTROL)?;
+        let log = LogFile::open(&request.log)?;
+        let (streams, ends) = Streams::open(&run_dir, request.stdin)?;
+        let container = Container::create(request, mounts, &ends, resolver)?;
+        Ok(Self {
+            container,
+            commitment: Commitment::Awaited,
+            clients: Clients::default(),
+            streams,
+            log,
+            signals,
+            listener,
+            exit: None,
+            cleanup: cleanup::Cleanup::Command,
+            _alive: alive,
+        })
+    }
+
+    fn run(&mut self) -> Result<(), MonitorError> {
+        while !self.is_over() {
+            let ready = self.wait()?;
+            if ready.signals {
+                self.take_signals()?;
+            }
+            if ready.init && self.exit.is_none() {
+                self.end()?;
+            }
+            if ready.listener
+                && let Some(connection) = ctr_sys::accept(self.listener.as_fd())?
+            {
+                self.clients.add(Client::new(connection)?);
+            }
+            self.take_requests();
+            self.streams.write_stdin();
+            if self.exit.is_none() {
+                self.copy_output();
+            }
+            self.clients.write();
+            self.see_to_lost_creator()?;
+        }
+        if let cleanup::Cleanup::Command = self.cleanup {
+            cleanup::start(&self.container.request().cleanup)?;
+        }
+        Ok(())
+    }
+
+    /// After the exit: nobody is left who must still be told something or has promised to clean up.
+    fn is_over(&self) -> bool {
+        self.exit.is_some() && self.clients.are_done(self.cleanup)
+    }
+
+    fn wait(&self) -> Result<Ready, MonitorError> {
+        let mut fds = vec![
+            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN),
+        ];
+        if self.exit.is_none() {
+            fds.push(PollFd::from_borrowed_fd(
+                self.container.as_fd(),
+                PollFlags::IN,
+            ));
+            self.streams.add_to(&mut fds, self.clients.have_room());
+        }
+        let fixed_init = if self.exit.is_none() { Some(2) } else { None };
+        self.clients.add_to(&mut fds, self.streams.input());
+        let timeout = self.clients.timeout();
+        let timeout = timeout.map(|left: Duration| rustix::time::Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        });
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(SysError::new("poll", "the streams", errno.into()).into()),
+        }
+        let ready = |index: usize| !fds[index].revents().is_empty();
+        Ok(Ready {
+            signals: ready(0),
+            listener: ready(1),
+            init: fixed_init.is_some_and(ready),
+        })
+    }
+
+    fn take_signals(&mut self) -> Result<(), MonitorError> {
+        while let Some(info) = self.signals.read()? {
+            match info.signal {
+                Signal::CHLD => self.container.reap()?,
+                // Somebody asks the monitor to end: the container is meant, and the monitor ends with it.
+                Signal::TERM | Signal::INT | Signal::QUIT => {
+                    self.container.signal(info.signal)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_output(&mut self) {
+        if self.clients.have_room() == ReadOutput::No {
+            return;
+        }
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if let Some(bytes) = self.streams.read(stream) {
+                self.log.write(stream, &bytes);
+                self.clients.send_output(stream, &bytes);
+            }
+        }
+    }
+
+    fn take_requests(&mut self) {
+        for index in 0..self.clients.len() {
+            while let Some(frame) = self.clients.receive(index, self.streams.input()) {
+                match frame {
+                    Frame::Data(Stream::Stdin, bytes) => self.streams.queue_stdin(&bytes),
+                    Frame::Data(Stream::Stdout | Stream::Stderr, _) => {
+                        self.clients.drop_client(index);
+                    }
+                    Frame::Message(bytes, _) => {
+                        let reply =
+                            match parse(&bytes).and_then(|request| self.answer(index, &request)) {
+                                Ok(reply) => reply,
+                                Err(failure) => Reply::Failed(failure),
+                            };
+                        self.clients.reply(index, &reply);
+                    }
+                    Frame::End => {
+                        if self.clients.sent_stdin(index) {
+                            self.streams.queue_stdin(&[]);
+                        }
+                        self.clients.drop_client(index);
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, index: usize, request: &Request) -> Result<Reply, WireFailure> {
+        match request {
+            Request::Create(_) => Err(WireFailure::own(
+                "create",
+                &self.container.request().id,
+                "it has been created",
+            )),
+            Request::Commit => {
+                self.commitment = Commitment::Made;
+                Ok(Reply::Done)
+            }
+            Request::Start => {
+                self.commitment = Commitment::Made;
+                self.container.start()?;
+                Ok(Reply::Done)
+            }
+            Request::Attach(attach) => {
+                self.clients.attach(index, attach.cleanup);
+                if let Some(record) = self.exit.clone() {
+                    self.clients.reply(index, &Reply::Done);
+                    return Ok(Reply::Exit(record));
+                }
+                Ok(Reply::Done)
+            }
+            Request::Signal { signal } => {
+                self.container.signal(*signal)?;
+                Ok(Reply::Done)
+            }
+            Request::Status => Ok(Reply::Status(self.status())),
+            Request::Cleaned if self.exit.is_none() => Err(WireFailure::own(
+                "end after",
+                &self.container.request().id,
+                "it has not ended",
+            )),
+            Request::Cleaned => {
+                self.cleanup = cleanup::Cleanup::Nobody;
+                Ok(Reply::Done)
+            }
+            Request::Abandon => {
+                self.abandon()?;
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    fn status(&self) -> MonitorStatus {
+        MonitorStatus {
+            generation: self.container.request().generation,
+            phase: if self.exit.is_some() {
+                Phase::Ended
+            } else {
+                self.container.phase()
+            },
+            init: self.container.stamp(),
+        }
+    }
+
+    fn abandon(&mut self) -> Result<(), WireFailure> {
+        self.cleanup = cleanup::Cleanup::Nobody;
+        if self.exit.is_none() {
+            self.container.signal(Signal::KILL)?;
+        }
+        Ok(())
+    }
+
+    /// The engine that wanted the container died before it recorded it.
+    fn see_to_lost_creator(&mut self) -> Result<(), MonitorError> {
+        if self.commitment == Commitment::Awaited && !self.clients.have_creator() {
+            self.commitment = Commitment::Made;
+            self.abandon().map_err(MonitorError::from)?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), MonitorError> {
+        let exit = match self.container.take_exit()? {
+            Ended::NotYet => return Ok(()),
+            Ended::With(status) => ExitReport::from(Some(status)),
+            Ended::Unseen => ExitReport::Unknown,
+        };
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            for bytes in self.streams.drain(stream) {
+                self.log.write(stream, &bytes);
+                self.clients.send_output(stream, &bytes);
+            }
+        }
+        let request = self.container.request();
+        let mut record = ExitRecord::new(
+            &request.id,
+            request.generation,
+            self.container.stamp(),
+            exit,
+        );
+        record.oom_kills = self.container.oom_kills();
+        record.log_bytes_lost = self.log.lost();
+        // When even this small file cannot be written, the clients are still told; later readers find the exit unknown.
+        let written = record.write(&request.run_dir);
+        self.clients.send_exit(&Reply::Exit(record.clone()));
+        self.exit = Some(record);
+        self.streams.close();
+        written
+            .map_err(MonitorError::from)
+            .or_else(|error| self.survive(error))
+    }
+
+    /// The monitor goes on without a record only to serve those who are attached.
+    fn survive(&mut self, error: MonitorError) -> Result<(), MonitorError> {
+        if self.clients.len() == 0 {
+            Err(error)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+struct Ready {
+    signals: bool,
+    listener: bool,
+    init: bool,
+}
+
+fn enter_group(group: &str) -> Result<(), WireFailure> {
+    let cgroups = Cgroups::detect()?;
+    if cgroups.mode() != CgroupMode::Unified {
+        cgroups.enter(group)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! The command that runs when nobody else cleans up.
+
+use std::path::Path;
+
+use ctr_sys::{Launch, Subreaper, SysError, set_subreaper};
+
+use crate::protocol::CleanupCommand;
+
+/// Who cleans up after the exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cleanup {
+    /// The command, as the monitor's last act, unless a client that has promised does it first.
+    Command,
+    /// It has been done, or the engine takes its start back.
+    Nobody,
+}
+
+/// Starts the command and leaves it alone.
+pub(super) fn start(command: &CleanupCommand) -> Result<(), SysError> {
+    // What the command leaves behind is init's, not that of a process that is about to end.
+    set_subreaper(Subreaper::Off)?;
+    match launch(&command.program, command).spawn() {
+        Ok(child) => {
+            child.detach();
+            Ok(())
+        }
+        // Uninstalled meanwhile: the monitor's own file is the same program, if an older one.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            launch(Path::new("/proc/self/exe"), command)
+                .spawn()?
+                .detach();
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn launch(program: &Path, command: &CleanupCommand) -> Launch {
+    Launch::program(program)
+        .args(&command.args)
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
+        .umask(0o077)
+        .new_session()
+}

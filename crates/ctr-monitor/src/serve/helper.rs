@@ -1,0 +1,86 @@
+//! Work in a short-lived helper process, with an answer.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use ctr_sys::{Deadline, fork_helper, recv_packet, send_packet, seqpacket_pair, wait_readable};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::WireFailure;
+
+/// More than any answer, less than a socket's buffer.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Runs `work` in a forked helper that keeps only `keep` open, and brings its answer back.
+///
+/// The answer is one packet: what the helper starts may keep the socket open, so its end is not waited for. A helper that passes the
+/// deadline is killed.
+pub(super) fn in_helper<T: Serialize + DeserializeOwned>(
+    what: &str,
+    keep: &[BorrowedFd<'_>],
+    deadline: Deadline,
+    work: impl FnOnce() -> Result<T, WireFailure>,
+) -> Result<T, WireFailure> {
+    let (ours, theirs) = seqpacket_pair()?;
+    let mut keep = keep.to_vec();
+    keep.push(theirs.as_fd());
+    let child = fork_helper(&keep, || {
+        let answer = serde_json::to_vec(&work()).unwrap_or_default();
+        i32::from(send_packet(theirs.as_fd(), &answer, &[]).is_err())
+    })?;
+    drop(theirs);
+    let answer = receive(what, ours.as_fd(), child.as_fd(), deadline);
+    if answer.is_err() {
+        child.kill(ctr_sys::Signal::KILL)?;
+    }
+    child.wait()?;
+    answer?
+}
+
+fn receive<T: DeserializeOwned>(
+    what: &str,
+    socket: BorrowedFd<'_>,
+    helper: BorrowedFd<'_>,
+    deadline: Deadline,
+) -> Result<Result<T, WireFailure>, WireFailure> {
+    let failure = |why: &str| WireFailure::own(what, "the container", why);
+    if !wait_for_either(socket, helper, deadline)? {
+        return Err(failure("the helper process did not answer in time"));
+    }
+    // The helper may have died with its answer in the socket; without one there is nothing to wait for.
+    let readable = wait_readable(socket, Deadline::after(std::time::Duration::ZERO))?;
+    if !readable {
+        return Err(failure("the helper process died"));
+    }
+    let packet = recv_packet(socket, MAX_ANSWER).map_err(|error| failure(&error.to_string()))?;
+    if packet.end {
+        return Err(failure("the helper process died"));
+    }
+    serde_json::from_slice(&packet.bytes).map_err(|error| failure(&error.to_string()))
+}
+
+fn wait_for_either(
+    a: BorrowedFd<'_>,
+    b: BorrowedFd<'_>,
+    deadline: Deadline,
+) -> Result<bool, WireFailure> {
+    use rustix::event::{PollFd, PollFlags};
+    loop {
+        let mut fds = [
+            PollFd::from_borrowed_fd(a, PollFlags::IN),
+            PollFd::from_borrowed_fd(b, PollFlags::IN),
+        ];
+        let timeout = deadline.remaining().map(|left| rustix::time::Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        });
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Ok(0) if deadline.expired() => return Ok(false),
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return Ok(true),
+            Err(errno) => {
+                return Err(ctr_sys::SysError::new("poll", "a helper", errno.into()).into());
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests of the crate from outside: specifications, fake runtimes that misbehave, and a real one where it is installed.
+
+mod cli_runtime;
+mod fake;
+mod find;
+mod refusals;
+mod runc;
+mod spec;

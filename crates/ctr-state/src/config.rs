@@ -1,0 +1,208 @@
+//! What a container was asked to be. Never changed after it was created.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use ctr_sys::Signal;
+use serde::{Deserialize, Serialize};
+
+use crate::{ContainerId, path_text};
+
+/// The configuration of a container, stored as it was created. Its name is not here: names can be changed.
+///
+/// Fields that a later version adds have a default; unknown fields are ignored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// The version of this form, [`Config::VERSION`] when it is written.
+    pub version: u32,
+    /// Whose configuration it is.
+    pub id: ContainerId,
+    /// When it was created: nanoseconds since 1970-01-01 UTC.
+    pub created_ns: i64,
+    /// The command line that created it; empty when it was not a command.
+    #[serde(default)]
+    pub create_command: Vec<String>,
+    /// The files it runs on.
+    pub rootfs: RootfsConfig,
+    /// What runs in it.
+    pub process: ProcessConfig,
+    /// Parts of the host that it sees.
+    #[serde(default)]
+    pub volumes: Vec<VolumeConfig>,
+    /// Its host name; `None` for one made from the id.
+    #[serde(default)]
+    pub hostname: Option<String>,
+    /// Its network.
+    pub network: NetworkMode,
+    /// What users have written on it.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// What is passed on to the runtime.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// The signal that asks it to end.
+    pub stop_signal: Signal,
+    /// How many seconds it has to obey that, before it is killed.
+    pub stop_timeout_s: u32,
+    /// Whether it is removed once it has run.
+    pub auto_remove: AutoRemove,
+    /// The runtime that runs it.
+    pub runtime: RuntimeRef,
+    /// Its path in the cgroup hierarchy, from the root of the mount: "/ctr/ID".
+    pub cgroup_path: String,
+    /// Where its first pid is written for the user.
+    #[serde(default, with = "path_text::option")]
+    pub pid_file: Option<PathBuf>,
+    /// Where its id was written for the user; removed with it.
+    #[serde(default, with = "path_text::option")]
+    pub cid_file: Option<PathBuf>,
+    /// Where its output goes.
+    pub log: LogConfig,
+}
+
+impl Config {
+    /// The version that this program writes, and the newest that it reads.
+    pub const VERSION: u32 = 1;
+
+    /// Reads a stored configuration.
+    pub(crate) fn from_json(text: &str) -> Result<Self, String> {
+        let config: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if config.version > Self::VERSION {
+            return Err(format!(
+                "its configuration has version {}, this program knows versions up to {}",
+                config.version,
+                Self::VERSION
+            ));
+        }
+        Ok(config)
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("numbers, texts and text keys are always JSON")
+    }
+}
+
+/// The files a container runs on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootfsConfig {
+    /// The directory on the host.
+    #[serde(with = "path_text")]
+    pub path: PathBuf,
+    /// What may happen to it.
+    pub mode: RootfsMode,
+}
+
+/// What a container may do to the directory it runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RootfsMode {
+    /// It is the root itself: what the container writes lands there.
+    Plain,
+    /// It is the lower layer: what the container writes lands in a layer of its own.
+    Overlay,
+}
+
+/// What runs in a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessConfig {
+    /// The fixed beginning of the command line.
+    #[serde(default)]
+    pub entrypoint: Vec<String>,
+    /// The rest of it.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// The environment, in order, each name once.
+    #[serde(default)]
+    pub env: Vec<(String, String)>,
+    /// The working directory inside.
+    #[serde(with = "path_text")]
+    pub cwd: PathBuf,
+    /// The user as it was typed; empty for root.
+    #[serde(default)]
+    pub user: String,
+    /// Whether it has a terminal.
+    pub terminal: Terminal,
+    /// What it reads.
+    pub stdin: StdinMode,
+}
+
+/// Whether the program of a container has a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Terminal {
+    /// Its standard streams are pipes.
+    No,
+}
+
+/// What the program of a container reads on its standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StdinMode {
+    /// Nothing, its end at once.
+    Null,
+    /// What clients send.
+    Open,
+}
+
+/// A part of the host that a container sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeConfig {
+    /// The file or directory on the host.
+    #[serde(with = "path_text")]
+    pub source: PathBuf,
+    /// Where it is inside.
+    #[serde(with = "path_text")]
+    pub destination: PathBuf,
+    /// What may be done to it.
+    pub access: Access,
+}
+
+/// What a container may do to a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// Read and change it.
+    ReadWrite,
+    /// Read it.
+    ReadOnly,
+}
+
+/// The network of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkMode {
+    /// One of its own, with nothing but the loopback device.
+    None,
+    /// That of the host.
+    Host,
+}
+
+/// Whether a container is removed once it has run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AutoRemove {
+    /// It stays until somebody removes it.
+    No,
+    /// It is removed by whoever cleans up after its run.
+    Yes,
+}
+
+/// The runtime that a container was created with: it stays with that one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeRef {
+    /// Its name, as in "crun".
+    pub name: String,
+    /// Its program, when that was given as a path.
+    #[serde(default, with = "path_text::option")]
+    pub path: Option<PathBuf>,
+}
+
+/// Where the output of a container goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogConfig {
+    /// The form, as in "k8s-file".
+    pub driver: String,
+    /// The file.
+    #[serde(with = "path_text")]
+    pub path: PathBuf,
+}

@@ -1,0 +1,305 @@
+//! The lock of a container is a value, and taking it is reading the record.
+
+use std::io;
+
+use ctr_events::NewEvent;
+use ctr_sys::{Deadline, FileLock, LockError, create_private_dir};
+use rusqlite::{Transaction, params};
+
+use crate::error::Context;
+use crate::ledger::{self, Run};
+use crate::record::v1;
+use crate::snapshot::Contents;
+use crate::store::dependents;
+use crate::{
+    AutoRemove, Config, ContainerId, ContainerName, Durability, Facts, Intent, Record, StateError,
+    Store, Trigger,
+};
+
+/// The record of a container under its lock: the only way to change it.
+///
+/// Dropping it gives the lock up, and with it what was changed but not saved.
+#[derive(Debug)]
+#[must_use = "dropping it gives the lock up"]
+pub struct LockedRecord<'s> {
+    lock: HeldLock<'s>,
+    name: ContainerName,
+    config: Config,
+    record: Record,
+    /// The row of the ledger as it is stored, so that an unchanged one is not written again.
+    run: Option<Run>,
+}
+
+/// A held lock file, known to the store so that the same process does not wait for itself.
+#[derive(Debug)]
+pub(crate) struct HeldLock<'s> {
+    // Released before the id is free again: fields are dropped in this order.
+    file: FileLock,
+    entry: HeldEntry<'s>,
+}
+
+/// The entry of an id among those that are held.
+#[derive(Debug)]
+struct HeldEntry<'s> {
+    store: &'s Store,
+    id: ContainerId,
+}
+
+impl Drop for HeldEntry<'_> {
+    fn drop(&mut self) {
+        self.store.held().remove(&self.id);
+    }
+}
+
+impl HeldLock<'_> {
+    /// Gives the lock up together with its file: for a container that does not exist.
+    pub(crate) fn discard(self) -> Result<(), StateError> {
+        self.file.unlink().map_err(StateError::from)
+    }
+}
+
+impl Store {
+    /// Takes the lock of a container for `verb` and reads its record.
+    ///
+    /// The lock is a file of its own, locked with flock(2): it dies with its holder, however that ends. Who waits is
+    /// told by [`StateError::Busy`] for whom.
+    ///
+    /// # Errors
+    /// [`StateError::NotFound`] when the container is gone, [`StateError::Busy`] when the deadline has passed,
+    /// [`StateError::AlreadyHeld`] at once when this store holds the lock already, [`StateError::Corrupt`] when the
+    /// record cannot be read.
+    pub fn lock(
+        &self,
+        id: &ContainerId,
+        verb: &str,
+        deadline: Deadline,
+    ) -> Result<LockedRecord<'_>, StateError> {
+        let lock = self.acquire(id, verb, deadline)?;
+        match self.snapshot(id) {
+            Ok(snapshot) => {
+                let (name, contents) = snapshot.into_parts()?;
+                Ok(LockedRecord::new(lock, name, contents))
+            }
+            Err(error @ StateError::NotFound { .. }) => {
+                // Nobody else would ever remove the file that asking for it has made.
+                lock.discard()?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a container whose record cannot be read. Its runs stay in the ledger.
+    ///
+    /// # Errors
+    /// Those of [`Store::lock`] but [`StateError::Corrupt`], and those of [`LockedRecord::remove`].
+    pub fn remove_corrupt(
+        &self,
+        id: &ContainerId,
+        verb: &str,
+        deadline: Deadline,
+        event: NewEvent,
+    ) -> Result<(), StateError> {
+        let lock = self.acquire(id, verb, deadline)?;
+        delete(&lock, event, Durability::Durable)?;
+        lock.discard()
+    }
+
+    pub(crate) fn acquire(
+        &self,
+        id: &ContainerId,
+        verb: &str,
+        deadline: Deadline,
+    ) -> Result<HeldLock<'_>, StateError> {
+        if !self.held().insert(id.clone()) {
+            return Err(StateError::AlreadyHeld { id: id.clone() });
+        }
+        let entry = HeldEntry {
+            store: self,
+            id: id.clone(),
+        };
+        let file = self.lock_file(id, verb, deadline)?;
+        Ok(HeldLock { file, entry })
+    }
+
+    fn lock_file(
+        &self,
+        id: &ContainerId,
+        verb: &str,
+        deadline: Deadline,
+    ) -> Result<FileLock, StateError> {
+        let directory = &self.config().locks;
+        let path = directory.join(id.as_str());
+        match FileLock::acquire(&path, verb, deadline) {
+            // The first lock after a reboot: the directory is gone with the rest of the volatile files.
+            Err(LockError::Sys(error)) if error.kind() == io::ErrorKind::NotFound => {
+                create_private_dir(directory)?;
+                FileLock::acquire(&path, verb, deadline)
+            }
+            other => other,
+        }
+        .map_err(|error| match error {
+            LockError::Busy { holder, waited, .. } => StateError::Busy {
+                what: format!("container {}", id.short()),
+                holder,
+                waited,
+            },
+            LockError::Sys(error) => error.into(),
+        })
+    }
+}
+
+impl<'s> LockedRecord<'s> {
+    pub(crate) fn new(lock: HeldLock<'s>, name: ContainerName, contents: Contents) -> Self {
+        let Contents { config, record } = contents;
+        let run = Run::of(&lock.entry.id, &name, &record);
+        Self {
+            lock,
+            name,
+            config,
+            record,
+            run,
+        }
+    }
+
+    /// The id.
+    pub fn id(&self) -> &ContainerId {
+        &self.lock.entry.id
+    }
+
+    /// The name.
+    pub fn name(&self) -> &ContainerName {
+        &self.name
+    }
+
+    /// What it was asked to be.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What has become of it, with what was changed since and not saved.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The store that the lock is of.
+    pub fn store(&self) -> &'s Store {
+        self.lock.entry.store
+    }
+
+    /// The facts, to be set before a [`LockedRecord::save`].
+    pub fn edit(&mut self) -> &mut Facts {
+        self.record.facts_mut()
+    }
+
+    /// Moves the status, in memory, as the table says.
+    ///
+    /// # Errors
+    /// [`StateError::Illegal`], and the status stays, where the table has no such move.
+    pub fn advance(&mut self, trigger: Trigger) -> Result<(), StateError> {
+        self.record
+            .advance(trigger)
+            .map_err(|source| StateError::Illegal {
+                id: self.id().clone(),
+                source,
+            })
+    }
+
+    /// Sets, or with `None` ends, what is about to be done, in memory.
+    pub fn set_intent(&mut self, intent: Option<Intent>) {
+        self.record.set_intent(intent);
+    }
+
+    /// Begins the next run, in memory, and returns its number: what belongs to the last run is forgotten, but for the
+    /// restart count and the mount points that were made. The next save opens its row in the ledger.
+    pub fn begin_generation(&mut self) -> u64 {
+        let now_ns = self.store().now_ns();
+        self.record.begin_generation(now_ns)
+    }
+
+    /// Saves the record, its row in the ledger and the events that report the change, in one transaction.
+    ///
+    /// # Errors
+    /// Nothing was saved then. [`StateError::NotFound`] when the container was removed although the lock was held.
+    pub fn save(&mut self, events: &[NewEvent], durability: Durability) -> Result<(), StateError> {
+        let run = Run::of(self.id(), &self.name, &self.record);
+        let changed = run.as_ref().filter(|_| run != self.run);
+        self.store()
+            .write("save a record", durability, events, |transaction| {
+                update(transaction, self.id(), &self.record)?;
+                changed.map_or(Ok(()), |run| ledger::put(transaction, run))
+            })?;
+        self.run = run;
+        Ok(())
+    }
+
+    /// Removes the container, with the event that reports it, and then the lock. Its runs stay in the ledger.
+    ///
+    /// # Errors
+    /// [`StateError::InUse`] when others depend on it.
+    pub fn remove(self, event: NewEvent) -> Result<(), StateError> {
+        // One that goes with its run was never meant to outlive a power cut.
+        let durability = match self.config.auto_remove {
+            AutoRemove::Yes => Durability::Fact,
+            AutoRemove::No => Durability::Durable,
+        };
+        delete(&self.lock, event, durability)?;
+        self.lock.discard()
+    }
+
+    /// Gives the lock up.
+    pub fn unlock(self) {}
+}
+
+fn update(
+    transaction: &Transaction<'_>,
+    id: &ContainerId,
+    record: &Record,
+) -> Result<(), StateError> {
+    let rows = transaction
+        .execute(
+            "UPDATE record SET status = ?2, generation = ?3, version = ?4, facts = ?5, intent = ?6 WHERE id = ?1",
+            params![
+                id.as_str(),
+                record.status().word(),
+                ledger::signed(record.generation()),
+                v1::VERSION,
+                v1::encode_facts(record),
+                v1::encode_intent(record),
+            ],
+        )
+        .context("save a record")?;
+    if rows == 0 {
+        return Err(StateError::not_found(id));
+    }
+    Ok(())
+}
+
+fn delete(lock: &HeldLock<'_>, event: NewEvent, durability: Durability) -> Result<(), StateError> {
+    let HeldEntry { store, id } = &lock.entry;
+    let now_ns = store.now_ns();
+    store.write("remove a container", durability, &[event], |transaction| {
+        let dependents = dependents(transaction, id)?;
+        if !dependents.is_empty() {
+            return Err(StateError::InUse {
+                id: id.clone(),
+                by: dependents,
+            });
+        }
+        for sql in [
+            "DELETE FROM dependency WHERE id = ?1",
+            "DELETE FROM record WHERE id = ?1",
+        ] {
+            transaction
+                .execute(sql, [id.as_str()])
+                .context("remove a record")?;
+        }
+        let rows = transaction
+            .execute("DELETE FROM container WHERE id = ?1", [id.as_str()])
+            .context("remove a container")?;
+        if rows == 0 {
+            return Err(StateError::not_found(id));
+        }
+        ledger::mark_removed(transaction, id, now_ns)
+    })
+}

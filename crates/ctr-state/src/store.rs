@@ -1,0 +1,163 @@
+//! The database: how it is opened, and how it is read and written.
+
+mod create;
+mod open;
+mod read;
+
+pub(crate) use read::dependents;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ctr_events::{Journal, NewEvent, touch};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+
+use crate::error::Context;
+use crate::{ContainerId, StateError, ledger};
+
+/// How many events are kept. About 400 bytes each.
+pub const KEEP_EVENTS: u64 = 10_000;
+/// Every so many events, the journal and the ledger are trimmed by whoever writes the one that makes them full.
+const TRIM_EVERY: u64 = 64;
+
+/// Where a store lies and what it needs from outside.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// The database file; made, in a private directory, when it is missing.
+    pub database: PathBuf,
+    /// The file that is touched after each commit, for those who follow the events.
+    pub wake: PathBuf,
+    /// The directory of the locks, one file per container. It may vanish with a reboot.
+    pub locks: PathBuf,
+    /// How long a busy database is waited for. Writers hold it for microseconds.
+    pub busy: Duration,
+    /// The clock: nanoseconds since 1970-01-01 UTC.
+    pub clock: fn() -> i64,
+}
+
+/// What must be true when a call that writes returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// It is on the disk: it survives a power cut.
+    Durable,
+    /// It survives the end of every process, but a power cut may undo the newest of it: enough for what is true only
+    /// until then.
+    Fact,
+}
+
+/// The store of all containers. May be shared by threads, which then take turns.
+#[derive(Debug)]
+pub struct Store {
+    database: Mutex<Database>,
+    config: StoreConfig,
+    held: Mutex<BTreeSet<ContainerId>>,
+}
+
+/// The connection, with the setting that is only worth a statement when it changes.
+#[derive(Debug)]
+struct Database {
+    connection: Connection,
+    synchronous: Durability,
+}
+
+impl Database {
+    /// SQLite takes this setting between transactions only.
+    fn set_synchronous(&mut self, wanted: Durability) -> rusqlite::Result<()> {
+        if self.synchronous != wanted {
+            let level = match wanted {
+                Durability::Durable => "FULL",
+                Durability::Fact => "NORMAL",
+            };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.synchronous = wanted;
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The configuration it was opened with.
+    pub fn config(&self) -> &StoreConfig {
+        &self.config
+    }
+
+    /// The current time by the clock of the store.
+    pub(crate) fn now_ns(&self) -> i64 {
+        (self.config.clock)()
+    }
+
+    /// The ids whose locks are held through this store.
+    pub(crate) fn held(&self) -> MutexGuard<'_, BTreeSet<ContainerId>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `change` and appends `events` in one write transaction, then wakes followers.
+    pub(crate) fn write<T>(
+        &self,
+        operation: &'static str,
+        durability: Durability,
+        events: &[NewEvent],
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, StateError>,
+    ) -> Result<T, StateError> {
+        let mut database = self.database();
+        let result = database
+            .set_synchronous(durability)
+            .context(operation)
+            .and_then(|()| {
+                let transaction = database
+                    .connection
+                    .transaction_with_behavior(TransactionBehavior::Immediate)
+                    .context(operation)?;
+                let result = change(&transaction)?;
+                self.append(&transaction, events)?;
+                transaction.commit().context(operation)?;
+                Ok(result)
+            });
+        drop(database);
+        let result = result.map_err(|error| self.name_busy(error))?;
+        // The change is committed: failing now would say the opposite. Followers learn of it with the next one.
+        touch(&self.config.wake).ok();
+        Ok(result)
+    }
+
+    /// Runs `query` on the connection. Takes no lock that a writer holds.
+    pub(crate) fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, StateError>,
+    ) -> Result<T, StateError> {
+        query(&self.database().connection).map_err(|error| self.name_busy(error))
+    }
+
+    fn database(&self) -> MutexGuard<'_, Database> {
+        // A thread that panicked has rolled back: its transaction was dropped before the guard.
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn append(&self, transaction: &Transaction<'_>, events: &[NewEvent]) -> Result<(), StateError> {
+        for event in events {
+            let seq = Journal::append(transaction, event)?;
+            if seq % TRIM_EVERY == 0 {
+                Journal::trim(transaction, KEEP_EVENTS)?;
+                ledger::trim(transaction, self.now_ns())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A database that stayed busy is something a caller can wait for, unlike other refusals of SQLite.
+    fn name_busy(&self, error: StateError) -> StateError {
+        let StateError::Database { source, .. } = &error else {
+            return error;
+        };
+        if source.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) {
+            return error;
+        }
+        StateError::Busy {
+            what: format!("the database {}", self.config.database.display()),
+            holder: None,
+            waited: self.config.busy,
+        }
+    }
+}

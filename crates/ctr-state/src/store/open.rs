@@ -1,0 +1,135 @@
+//! Opening: trust, settings, schema.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Mutex;
+
+use ctr_events::open_database;
+use ctr_sys::{FilesystemKind, SysError, SysResult, create_private_dir, filesystem_kind};
+use rusqlite::Connection;
+use rustix::fs::{CWD, FileType, Mode};
+use rustix::io::Errno;
+
+use super::{Database, Durability, Store, StoreConfig};
+use crate::StateError;
+use crate::error::Context;
+use crate::schema::{self, Age};
+
+/// A checkpoint is made when the WAL has so many pages of 4 KiB: 256 KiB. A command that finds nobody else connected reads
+/// the whole WAL, and a checkpoint costs a few syncs: this keeps both small.
+const CHECKPOINT_PAGES: u32 = 64;
+
+impl Store {
+    /// Opens the store, making or migrating its database as needed.
+    ///
+    /// The database must be a regular file of this user that nobody else may write, on a local file system. A current
+    /// database is only read.
+    ///
+    /// # Errors
+    /// [`StateError::NewerSchema`], with nothing changed, for the database of a newer program; [`StateError::Sys`] when
+    /// the file cannot be trusted or made; [`StateError::Busy`] when another process migrates it for too long.
+    pub fn open(config: StoreConfig) -> Result<Self, StateError> {
+        ensure_file(&config.database)?;
+        let connection = open_database(&config.database, config.busy)
+            .and_then(|connection| {
+                connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+                Ok(connection)
+            })
+            .context("open the database")?;
+        let store = Self {
+            database: Mutex::new(Database {
+                connection,
+                // What SQLite starts with.
+                synchronous: Durability::Durable,
+            }),
+            config,
+            held: Mutex::default(),
+        };
+        store.bring_up_to_date()?;
+        Ok(store)
+    }
+
+    fn bring_up_to_date(&self) -> Result<(), StateError> {
+        let now_ns = self.now_ns();
+        let mut database = self.database();
+        let connection = &mut database.connection;
+        let result = match schema::age(connection) {
+            Ok(Age::Current) => return Ok(()),
+            Ok(Age::Older) => {
+                use_wal(connection).and_then(|()| schema::migrate(connection, now_ns))
+            }
+            Err(error) => Err(error),
+        };
+        drop(database);
+        result.map_err(|error| self.name_busy(error))
+    }
+}
+
+/// The setting stays with the file, so only a new one needs it.
+fn use_wal(connection: &Connection) -> Result<(), StateError> {
+    let operation = "set up the database";
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+        .context(operation)?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    let source = rusqlite::Error::InvalidPath(format!("journal mode {mode} instead of wal").into());
+    Err(StateError::Database { operation, source })
+}
+
+/// Makes the file when it is missing, and refuses one that others could have prepared or could change.
+fn ensure_file(path: &Path) -> SysResult<()> {
+    let name = || path.display().to_string();
+    let found = match std::fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create(path)?;
+            std::fs::symlink_metadata(path).map_err(|error| SysError::new("stat", name(), error))?
+        }
+        Err(error) => return Err(SysError::new("stat", name(), error)),
+    };
+    let own = rustix::process::geteuid().as_raw();
+    if !found.is_file() {
+        return Err(refuse(path, "it is not a regular file"));
+    }
+    if found.uid() != own {
+        let why = format!("it belongs to user {}, not to {own}", found.uid());
+        return Err(refuse(path, &why));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(refuse(path, "others may write to it (chmod go-w)"));
+    }
+    match filesystem_kind(path)? {
+        FilesystemKind::Network(kind) => Err(refuse(
+            path,
+            &format!("it lies on {kind}, whose locks cannot be relied on"),
+        )),
+        FilesystemKind::Overlay | FilesystemKind::Other => Ok(()),
+    }
+}
+
+/// Makes the file, and its directory when that is missing, without opening it: closing a descriptor would drop the locks
+/// of this process on the same file, fcntl(2), and another thread may have opened it meanwhile.
+fn create(path: &Path) -> SysResult<()> {
+    let node = || rustix::fs::mknodat(CWD, path, FileType::RegularFile, Mode::RUSR | Mode::WUSR, 0);
+    let mut result = node();
+    if let (Err(Errno::NOENT), Some(parent)) = (result, path.parent()) {
+        create_private_dir(parent)?;
+        result = node();
+    }
+    match result {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(SysError::new(
+            "create",
+            path.display().to_string(),
+            errno.into(),
+        )),
+    }
+}
+
+fn refuse(path: &Path, why: &str) -> SysError {
+    let source = io::Error::new(io::ErrorKind::PermissionDenied, why);
+    SysError::new("use", path.display().to_string(), source)
+}

@@ -1,0 +1,27 @@
+//! What the cases stand on: their environment, the program runner with its watchdog, and the leak check.
+
+pub(crate) mod args;
+pub(crate) mod base;
+pub(crate) mod case;
+pub(crate) mod env;
+pub(crate) mod leaks;
+pub(crate) mod machine;
+pub(crate) mod manifest;
+pub(crate) mod mount_watch;
+pub(crate) mod output;
+pub(crate) mod process;
+pub(crate) mod profile;
+pub(crate) mod program;
+pub(crate) mod readme;
+pub(crate) mod runner;
+pub(crate) mod tree;
+pub(crate) mod wait;
+
+/// A variable of our environment that is set and not empty.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test program is told by its environment where ctr and its temporary directories are"
+)]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,44 @@
+//! The end-to-end cases of ctr: `ctr-tests run|list|readme`, started by `cargo xtask`.
+//!
+//! The cases look at the program from outside: they start `ctr` as a person or a script does, and read the kernel (mount table,
+//! cgroups, processes, files) to see what it did and what it left. They use no crate of the workspace, so no mistake of the
+//! engine can hide itself in the eyes that look for it. Each case has its own `--root` and `--runroot` in a temporary directory
+//! and ends with the leak check; the machine's own containers are never touched.
+
+#![forbid(unsafe_code)]
+
+mod cases;
+mod harness;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::harness::args::{Action, parse};
+use crate::harness::{readme, runner};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match act(&arguments) {
+        Ok(counts) => {
+            println!("{counts}");
+            if counts.failed == 0 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        Err(error) => {
+            eprintln!("ctr-tests: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn act(arguments: &[String]) -> Result<runner::Counts> {
+    match parse(arguments)? {
+        Action::Run(options) => runner::run(&cases::all(), &options),
+        Action::List(options) => Ok(runner::list(&cases::all(), &options)),
+        Action::Readme => readme::run(),
+    }
+}
