@@ -60,6 +60,7 @@ pub(crate) fn all_rounds(target: &Path) -> Result<Counts> {
 
 /// The README's first command with a look at what it leaves, on the machine's own directories.
 pub(crate) fn readme(target: &Path) -> Result<Counts> {
+    succeed(&mut cargo(["build", "--quiet", "--release"]))?;
     let mut command = command(test_program(target));
     command.arg("readme");
     counted(&mut command)

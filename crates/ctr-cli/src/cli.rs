@@ -17,8 +17,7 @@ use crate::io::Io;
 #[command(
     name = "ctr",
     version = concat!("version ", env!("CARGO_PKG_VERSION")),
-    args_override_self = true,
-    infer_long_args = false
+    args_override_self = true
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

@@ -2,16 +2,13 @@
 //!
 //! They are told apart by the first argument alone, before clap sees anything: other programs call them with flags of their own.
 
-use std::ffi::{OsStr, OsString};
-use std::path::Path;
+mod resolver;
 
-use ctr_monitor::RuntimeResolver;
-use ctr_monitor::protocol::{RuntimeKind, RuntimeSpec};
-use ctr_oci::{CliRuntime, CliRuntimeConfig, OciRuntime, RuntimeFailure};
-use ctr_runtime::Builtin;
+use std::ffi::OsString;
 
 use crate::error::{self, CommandError, Outcome, Rule};
 use crate::io::Io;
+use resolver::Resolver;
 
 /// The verb under which the file is the monitor of a container.
 const MONITOR: &str = "monitor";
@@ -36,42 +33,20 @@ fn byte(code: i32) -> u8 {
 /// Answers the engine's requests until the container has ended and was cleaned up. The last argument is the number of the descriptor on
 /// which the engine waits for answers.
 fn monitor(args: &[OsString], io: &mut Io) -> u8 {
-    let result = connection(args).and_then(|number| {
-        ctr_monitor::serve(number, &Runtimes)
+    let result = connection_number(args).and_then(|number| {
+        ctr_monitor::serve(number, &Resolver)
+            .map(|()| Outcome::Done)
             .map_err(|error| CommandError::failed(error.to_string()))
     });
-    let result = result.map(|()| Outcome::Done);
     if let Err(error) = &result {
         io.error(error);
     }
     error::exit_code(Rule::General, &result)
 }
 
-fn connection(args: &[OsString]) -> Result<i32, CommandError> {
-    let number = args.last().and_then(|last: &OsString| OsStr::to_str(last));
-    number
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| CommandError::failed("monitors are started by the engine alone"))
-}
-
-/// Turns the runtimes that requests describe into runtimes: the one in this file, and programs.
-struct Runtimes;
-
-impl RuntimeResolver for Runtimes {
-    fn resolve(
-        &self,
-        runtime: &RuntimeSpec,
-        run_dir: &Path,
-    ) -> Result<Box<dyn OciRuntime>, RuntimeFailure> {
-        match &runtime.kind {
-            RuntimeKind::Builtin => Ok(Box::new(Builtin::new())),
-            RuntimeKind::Program { path } => Ok(Box::new(CliRuntime::new(CliRuntimeConfig::new(
-                &runtime.name,
-                path,
-                run_dir,
-            )))),
-        }
-    }
+fn connection_number(args: &[OsString]) -> Result<i32, CommandError> {
+    let number = args.last().and_then(|last| last.to_str()?.parse().ok());
+    number.ok_or_else(|| CommandError::failed("monitors are started by the engine alone"))
 }
 
 #[cfg(test)]

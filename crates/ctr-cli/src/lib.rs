@@ -7,12 +7,12 @@
 //!
 //! Invariants, most of them absences:
 //!
-//! * Only [`Io`] writes to the standard streams. Text that may hold bytes of a container passes [`render::escape`] on the way.
-//! * Only [`host`] reads the environment, once; nothing is kept in globals.
-//! * Exit codes are decided in one function, [`error::exit_code`].
+//! * Only [`Io`] writes to the standard streams. Text that may hold bytes of a container passes `render::escape` on the way.
+//! * Only `host` reads the environment, once; nothing is kept in globals.
+//! * Exit codes are decided in one function, `error::exit_code`.
 //! * No threads are started: the built-in runtime works in forked helpers, which a process with threads must not make.
 //! * The program works under any file name; two verbs are programs of their own and are told apart before the arguments are parsed
-//!   ([`entry`]).
+//!   (`entry`).
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

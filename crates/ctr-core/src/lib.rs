@@ -1,1 +1,67 @@
-//! The container lifecycle engine: create, start, stop, kill, wait for and remove containers through any OCI runtime.
+//! The container lifecycle engine.
+//!
+//! ```no_run
+//! use ctr_core::{Attach, Engine, StartRequest, StopRequest};
+//! # fn config() -> ctr_core::EngineConfig { unimplemented!() }
+//! # fn request() -> ctr_core::CreateRequest { unimplemented!() }
+//! # fn main() -> Result<(), ctr_core::EngineError> {
+//! let engine = Engine::open(config())?;
+//! let container = engine.create(request())?;
+//! container.start(StartRequest { attach: Attach::None })?;
+//! container.stop(StopRequest { timeout_s: None, reason: ctr_state::StopReason::User })?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Invariants
+//! * **The lock is a value.** [`Container`] is a handle without state; [`LockedContainer`] exists only while the lock is held, and taking
+//!   the lock takes in what has happened meanwhile. Operations in a row on one guard are a batch.
+//! * **Recorded is not believed.** What runs is asked of the kernel: a monitor's liveness lock, an exit record, a pidfd.
+//! * **Intent first, record last.** What a command is about to do is in the store before it does it. A command that fails takes its
+//!   steps back; one that is killed is finished or taken back by whoever takes the lock next, with the same steps.
+//! * **Readers take no lock**: [`Engine::list`], [`Container::summary`], [`Container::inspect`], [`Container::logs`], [`Container::wait`].
+//! * **A run has a number.** Exit records, events and waiters carry it; an exit that nobody knows is said to be unknown, never 0.
+//!
+//! Absent on purpose: printing, the environment, globals, threads, an async runtime. Every operation is a `tracing` span.
+#![forbid(unsafe_code)]
+
+mod cleanup;
+mod container;
+mod create;
+mod engine;
+mod error;
+mod info;
+mod inspect;
+mod kill;
+mod layout;
+mod logs;
+mod prepare;
+mod probe;
+mod reconcile;
+mod release;
+mod remove;
+mod runtimes;
+mod session;
+mod start;
+mod stop;
+mod summary;
+mod undo;
+mod wait;
+
+pub use cleanup::CleanupRequest;
+pub use container::{Container, LockedContainer};
+pub use create::CreateRequest;
+pub use engine::{Engine, EngineConfig};
+pub use error::{CleanupFailure, EngineError, ExitHint};
+pub use info::{ContainerCounts, EngineInfo, HostInfo, RuntimeInfo};
+pub use inspect::{
+    Inspect, InspectConfig, InspectHostConfig, InspectLog, InspectMount, InspectState,
+};
+pub use logs::{LogLine, LogReader, LogRequest, LogStream, Partial};
+pub use remove::{RemoveMode, RemoveRequest, Removed};
+pub use runtimes::Runtimes;
+pub use session::{Session, SessionEnd, SessionIo};
+pub use start::{Attach, StartRequest, Started};
+pub use stop::{StopOutcome, StopRequest, Stopping};
+pub use summary::{MonitorState, Summary};
+pub use wait::WaitFor;

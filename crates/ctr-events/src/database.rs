@@ -35,8 +35,12 @@ pub fn open_database(path: &Path, busy: Duration) -> rusqlite::Result<Connection
     Ok(connection)
 }
 
-/// SQLite's own handler sleeps up to 100 ms between two attempts, which is far longer than anybody holds the lock.
-fn wait_when_busy(connection: &mut Connection, wait: Duration) -> rusqlite::Result<()> {
+/// Sets how long a busy database is tried again from now on, with pauses that grow from 0.2 to 2 ms: SQLite's own handler
+/// sleeps up to 100 ms, which is far longer than anybody holds the lock.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn wait_when_busy(connection: &mut Connection, wait: Duration) -> rusqlite::Result<()> {
     let mut deadline = Deadline::after(wait);
     connection.busy_handler(Some(move |attempts: i32| {
         if attempts == 0 {

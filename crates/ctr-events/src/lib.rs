@@ -26,7 +26,7 @@ mod follow;
 mod journal;
 mod wake;
 
-pub use database::open_database;
+pub use database::{open_database, wait_when_busy};
 pub use error::EventError;
 pub use event::{Actor, Event, EventKind, NewEvent, Subject, SubjectKind};
 pub use filter::Filter;

@@ -32,7 +32,7 @@ pub struct MonitorLaunch {
 /// The descriptor number on which a monitor finds its first connection.
 const CONNECTION: i32 = 3;
 
-/// A connection to a monitor. One request at a time; frames of streams that arrive meanwhile are kept for [`MonitorClient::next_frame`].
+/// A connection to a monitor. One request at a time; frames of streams that arrive meanwhile are kept for [`MonitorClient::try_next_frame`].
 #[derive(Debug)]
 pub struct MonitorClient {
     connection: OwnedFd,
@@ -230,12 +230,30 @@ impl MonitorClient {
         self.send_packet(&bytes, fds)
     }
 
-    /// Sends bytes of the standard input, or none for its end. Blocks while the monitor has no room.
+    /// Has no later call on streams wait.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn set_nonblocking(&self) -> Result<(), MonitorError> {
+        rustix::io::ioctl_fionbio(&self.connection, true)
+            .map_err(|errno| ctr_sys::SysError::new("set up", "a connection", errno.into()).into())
+    }
+
+    /// Sends bytes of the standard input, or none for its end; false when the monitor has no room now (of a non-blocking connection).
     ///
     /// # Errors
     /// When the connection is broken.
-    pub fn send_stdin(&self, bytes: &[u8]) -> Result<(), MonitorError> {
-        self.send_packet(&frames::data_packet(frames::Stream::Stdin, bytes), &[])
+    pub fn try_send_stdin(&self, bytes: &[u8]) -> Result<bool, MonitorError> {
+        let packet = frames::data_packet(frames::Stream::Stdin, bytes);
+        match self.send_packet(&packet, &[]) {
+            Ok(()) => Ok(true),
+            Err(MonitorError::Connection { source, .. })
+                if source.kind() == std::io::ErrorKind::WouldBlock =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn send_packet(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), MonitorError> {
@@ -247,33 +265,28 @@ impl MonitorClient {
         })
     }
 
-    /// Whether [`MonitorClient::next_frame`] has something without reading from the connection.
+    /// Whether [`MonitorClient::try_next_frame`] has something without reading from the connection.
     pub fn has_early_frames(&self) -> bool {
         !self.early.is_empty()
     }
 
-    /// The next frame of an attached connection; blocks until there is one.
+    /// The next frame of an attached, non-blocking connection; `None` when there is none now.
     ///
     /// # Errors
     /// When the connection is broken.
-    pub fn next_frame(&mut self) -> Result<Frame, MonitorError> {
-        match self.early.pop_front() {
-            Some(frame) => Ok(frame),
-            None => Ok(frames::receive(self.connection.as_fd())?),
+    pub fn try_next_frame(&mut self) -> Result<Option<Frame>, MonitorError> {
+        if let Some(frame) = self.early.pop_front() {
+            return Ok(Some(frame));
         }
-    }
-
-    /// Waits for the monitor to close the connection, which it does when it ends; false when the deadline passed first.
-    ///
-    /// # Errors
-    /// When the connection is broken otherwise.
-    pub fn wait_closed(&mut self, deadline: Deadline) -> Result<bool, MonitorError> {
-        while wait_readable(self.connection.as_fd(), deadline)? {
-            if matches!(frames::receive(self.connection.as_fd())?, Frame::End) {
-                return Ok(true);
+        match frames::receive(self.connection.as_fd()) {
+            Ok(frame) => Ok(Some(frame)),
+            Err(ctr_exec::ExecError::Stream { source, .. })
+                if source.kind() == std::io::ErrorKind::WouldBlock =>
+            {
+                Ok(None)
             }
+            Err(error) => Err(error.into()),
         }
-        Ok(false)
     }
 }
 

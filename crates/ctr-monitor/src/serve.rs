@@ -18,7 +18,7 @@ use ctr_exec::frames::{self, Frame, Stream};
 use ctr_oci::{OciRuntime, RuntimeFailure};
 use ctr_sys::{
     CgroupMode, Cgroups, Deadline, Liveness, PidStamp, Signal, SignalFd, Subreaper, SysError,
-    bind_seqpacket, set_not_dumpable, set_subreaper,
+    bind_seqpacket, inherited_fd, set_not_dumpable, set_subreaper,
 };
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -50,13 +50,15 @@ pub trait RuntimeResolver {
     ) -> Result<Box<dyn OciRuntime>, RuntimeFailure>;
 }
 
-/// Serves one run of one container on `connection`, the first client, and returns when it is over.
+/// Serves one run of one container and returns when it is over. The first client is on the descriptor `number`, which the process
+/// was started with.
 ///
 /// The calling process becomes the monitor: it must be single-threaded and do nothing else afterwards.
 ///
 /// # Errors
 /// When the monitor itself fails; failures of the container and its runtime are told to the client.
-pub fn serve(connection: OwnedFd, resolver: &dyn RuntimeResolver) -> Result<(), MonitorError> {
+pub fn serve(number: i32, resolver: &dyn RuntimeResolver) -> Result<(), MonitorError> {
+    let connection = inherited_fd(number)?;
     let signals = SignalFd::block(&blocked_signals())?;
     set_not_dumpable()?;
     let Frame::Message(bytes, mounts) = frames::receive(connection.as_fd())? else {

@@ -169,9 +169,15 @@ mod tests {
         for _ in 0..program.len() * 2 {
             let it = program[at];
             let (to, from) = if cfg!(target_endian = "little") {
-                (usize::from(it.registers & 15), usize::from(it.registers >> 4))
+                (
+                    usize::from(it.registers & 15),
+                    usize::from(it.registers >> 4),
+                )
             } else {
-                (usize::from(it.registers >> 4), usize::from(it.registers & 15))
+                (
+                    usize::from(it.registers >> 4),
+                    usize::from(it.registers & 15),
+                )
             };
             let short = it.immediate.cast_unsigned();
             let wide = i64::from(it.immediate).cast_unsigned();

@@ -10,9 +10,10 @@ use ctr_sys::{Child, Deadline, Signal, SysError, fork_helper};
 use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
 
+use crate::children::Earlier;
 use crate::create::{self, Order, Parentage, Streams};
 use crate::error::{Result, RuntimeError};
-use crate::{children, features, verbs};
+use crate::{features, verbs};
 
 /// The name that the runtime is known by.
 pub const BUILTIN: &str = "builtin";
@@ -56,23 +57,29 @@ impl Builtin {
     fn create_in_helper(self, target: Target<'_>, call: CreateCall<'_>) -> Result<Answer> {
         let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
             .map_err(|errno| SysError::new("make", "a pipe", errno.into()))?;
+        let earlier = Earlier::now()?;
         let stdio = call.stdio;
         let keep = [stdio.stdin, stdio.stdout, stdio.stderr, writer.as_fd()];
         let helper = fork_helper(&keep, || {
-            send(&writer, &match self.create_here(target, call) {
-                Ok(Created { pid }) => Answer::Created { pid },
-                Err(failure) => Answer::Failed(failure),
-            })
+            send(
+                &writer,
+                &match self.create_here(target, call) {
+                    Ok(Created { pid }) => Answer::Created { pid },
+                    Err(failure) => Answer::Failed(failure),
+                },
+            )
         })?;
-        let end = wait(&helper, target.deadline);
-        // Also after a failure: it is ours, and nobody else may know that it exists.
-        let reaped = children::reap_intermediates();
-        let end = end?;
-        reaped?;
-        receive(&reader).ok_or_else(|| RuntimeError::Helper {
-            end,
-            raw: String::new(),
-        })
+        let answer = wait(&helper, target.deadline).and_then(|end| {
+            receive(&reader).ok_or_else(|| RuntimeError::Helper {
+                end,
+                raw: String::new(),
+            })
+        });
+        match answer {
+            Ok(Answer::Created { .. }) => earlier.reap_intermediate()?,
+            Ok(Answer::Failed(_)) | Err(_) => earlier.end_all()?,
+        }
+        answer
     }
 }
 
@@ -130,7 +137,8 @@ impl OciRuntime for Builtin {
     }
 
     /// The library runs in a forked helper. The container's first process becomes a child of the calling process, subreaper or not; the
-    /// helper and the library's intermediate process are reaped before this returns. The calling process must have one thread.
+    /// helper and the library's intermediate process are reaped before this returns, as is the first process after a failure. The calling
+    /// process must have one thread.
     fn create(
         &self,
         target: Target<'_>,

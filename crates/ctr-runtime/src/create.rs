@@ -66,16 +66,19 @@ pub(crate) fn in_this_process(order: Order<'_>) -> Result<Created> {
     let place = Place::new(order.root, order.id)?;
     let cgroups = Cgroups::detect()?;
     let checked = spec::load(order.bundle, cgroups.mode())?;
+    place.require_free()?;
     require_fresh_cgroup(&cgroups, &checked.cgroup)?;
     place.claim(&checked.spec)?;
     let created = create_claimed(order, &place, &cgroups, &checked, strays);
-    created.map_err(|cause| match verbs::discard(&place, &cgroups, Deadline::never()) {
-        Ok(()) => cause,
-        Err(cleanup) => RuntimeError::Unwound {
-            cause: Box::new(cause),
-            cleanup: Box::new(cleanup),
+    created.map_err(
+        |cause| match verbs::discard(&place, &cgroups, Deadline::never()) {
+            Ok(()) => cause,
+            Err(cleanup) => RuntimeError::Unwound {
+                cause: Box::new(cause),
+                cleanup: Box::new(cleanup),
+            },
         },
-    })
+    )
 }
 
 /// What is left of an earlier container goes; a group that somebody lives in is refused: its limits would be changed, and its
@@ -85,7 +88,10 @@ fn require_fresh_cgroup(cgroups: &Cgroups, path: &str) -> Result<()> {
         return Ok(());
     }
     if !cgroups.processes(path)?.is_empty() {
-        return Err(RuntimeError::invalid(format!("cgroup {path}"), "has processes already"));
+        return Err(RuntimeError::invalid(
+            format!("cgroup {path}"),
+            "has processes already",
+        ));
     }
     Ok(cgroups.remove(path)?)
 }
@@ -123,7 +129,11 @@ fn open_descriptors() -> Result<Vec<RawFd>> {
     let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let open: Vec<RawFd> = numbers.filter(|number| *number > 2).collect();
     // The descriptor of the listing itself is closed by now, and its number may be taken again by one that is needed.
-    let is_open = |fd: &RawFd| Path::new(&format!("/proc/self/fd/{fd}")).symlink_metadata().is_ok();
+    let is_open = |fd: &RawFd| {
+        Path::new(&format!("/proc/self/fd/{fd}"))
+            .symlink_metadata()
+            .is_ok()
+    };
     Ok(open.into_iter().filter(is_open).collect())
 }
 
@@ -154,7 +164,11 @@ impl From<libcontainer::error::LibcontainerError> for BuildError {
     }
 }
 
-fn build(order: Order<'_>, place: &Place, program: Program) -> std::result::Result<i32, BuildError> {
+fn build(
+    order: Order<'_>,
+    place: &Place,
+    program: Program,
+) -> std::result::Result<i32, BuildError> {
     let mut builder = ContainerBuilder::new(place.id().to_owned(), SyscallType::Linux)
         .with_root_path(order.root)?
         .with_executor(program);
@@ -189,7 +203,8 @@ fn prepare_process(reporter: &Reporter) -> Result<()> {
         sys::exit_now(HELPER_PANICKED);
     }));
     sys::clear_environment();
-    let context = |what: &'static str| move |errno: Errno| SysError::new("drop", what, errno.into());
+    let context =
+        |what: &'static str| move |errno: Errno| SysError::new("drop", what, errno.into());
     rustix::thread::set_thread_groups(&[]).map_err(context("the supplementary groups"))?;
     match sys::join_new_session_keyring() {
         Ok(()) => Ok(()),
@@ -208,7 +223,9 @@ fn explain(text: &str, reported: Reported) -> RuntimeError {
     if let Some(refusal) = reported.refusal {
         return RuntimeError::Refused(refusal);
     }
-    let mut message = text.trim_start_matches("failed to create container: ").to_owned();
+    let mut message = text
+        .trim_start_matches("failed to create container: ")
+        .to_owned();
     if let Some(first) = reported.log.first() {
         message = format!("{message}: {first}");
     }
@@ -228,9 +245,8 @@ fn bring_loopback_up(init: &PidRef) -> Result<()> {
     rustix::thread::move_into_thread_name_spaces(init.as_fd(), ThreadNameSpaceType::NETWORK)
         .map_err(|errno| fail("enter")(errno.into()))?;
     let flags = SocketFlags::CLOEXEC;
-    let socket =
-        rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)
-            .map_err(|errno| fail("open a socket in")(errno.into()))?;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)
+        .map_err(|errno| fail("open a socket in")(errno.into()))?;
     sys::set_loopback_up(socket.as_fd()).map_err(fail("set lo up in"))
 }
 
@@ -262,8 +278,11 @@ mod tests {
             refusal: None,
             log: vec!["ENOENT on /x".to_owned(), "later".to_owned()],
         };
-        let failure = explain("failed to create container: failed to prepare rootfs", reported)
-            .into_failure("builtin", "create");
+        let failure = explain(
+            "failed to create container: failed to prepare rootfs",
+            reported,
+        )
+        .into_failure("builtin", "create");
         assert_eq!(failure.message, "failed to prepare rootfs: ENOENT on /x");
         assert_eq!(failure.raw, "ENOENT on /x\nlater");
     }

@@ -134,7 +134,8 @@ impl DeviceRule {
             kind,
             major: number(rule.major())?,
             minor: number(rule.minor())?,
-            access: access.ok_or_else(|| refuse("access must be some of the letters r, w and m"))?,
+            access: access
+                .ok_or_else(|| refuse("access must be some of the letters r, w and m"))?,
         };
         if kind.is_none() && !parsed.is_total() {
             // Cgroup v1 would take it for all devices and all access, whatever else it says.
@@ -213,7 +214,12 @@ fn enforce_program(cgroups: &Cgroups, path: &str, rules: &[DeviceRule]) -> Resul
     let program = sys::load_device_program(&bpf::assemble(rules))
         .map_err(|source| SysError::new("load", "the device program", source))?;
     sys::attach_device_program(directory.as_fd(), program.as_fd()).map_err(|source| {
-        SysError::new("attach the device program to", format!("cgroup {path}"), source).into()
+        SysError::new(
+            "attach the device program to",
+            format!("cgroup {path}"),
+            source,
+        )
+        .into()
     })
 }
 
@@ -306,13 +312,16 @@ pub(crate) mod tests {
                 && rule.major.is_none_or(|own| own == major)
                 && rule.minor.is_none_or(|own| own == minor)
         };
-        [1, 2, 4].into_iter().filter(|bit| access & bit != 0).all(|bit| {
-            rules
-                .iter()
-                .filter(matches)
-                .rfind(|rule| rule.access.0 & bit != 0)
-                .is_some_and(|rule| rule.verdict == Verdict::Allow)
-        })
+        [1, 2, 4]
+            .into_iter()
+            .filter(|bit| access & bit != 0)
+            .all(|bit| {
+                rules
+                    .iter()
+                    .filter(matches)
+                    .rfind(|rule| rule.access.0 & bit != 0)
+                    .is_some_and(|rule| rule.verdict == Verdict::Allow)
+            })
     }
 
     fn spec_rule(json: &str) -> LinuxDeviceCgroup {
@@ -324,16 +333,31 @@ pub(crate) mod tests {
         let table = [
             (r#"{"allow":false,"access":"rwm"}"#, Some("a")),
             (r#"{"allow":false}"#, Some("a")),
-            (r#"{"allow":true,"type":"a","major":-1,"minor":-1,"access":"rwm"}"#, Some("a")),
-            (r#"{"allow":true,"type":"c","major":1,"minor":3,"access":"mrw"}"#, Some("c 1:3 rwm")),
-            (r#"{"allow":true,"type":"u","major":10,"access":"r"}"#, Some("c 10:* r")),
+            (
+                r#"{"allow":true,"type":"a","major":-1,"minor":-1,"access":"rwm"}"#,
+                Some("a"),
+            ),
+            (
+                r#"{"allow":true,"type":"c","major":1,"minor":3,"access":"mrw"}"#,
+                Some("c 1:3 rwm"),
+            ),
+            (
+                r#"{"allow":true,"type":"u","major":10,"access":"r"}"#,
+                Some("c 10:* r"),
+            ),
             (r#"{"allow":true,"type":"b","access":"m"}"#, Some("b *:* m")),
             (r#"{"allow":true,"type":"p","access":"m"}"#, None),
             (r#"{"allow":true,"type":"c","major":-2,"access":"m"}"#, None),
-            (r#"{"allow":true,"type":"c","major":4294967296,"access":"m"}"#, None),
+            (
+                r#"{"allow":true,"type":"c","major":4294967296,"access":"m"}"#,
+                None,
+            ),
             (r#"{"allow":true,"type":"c","major":1}"#, None),
             (r#"{"allow":true,"type":"c","major":1,"access":"rx"}"#, None),
-            (r#"{"allow":true,"type":"a","major":1,"access":"rwm"}"#, None),
+            (
+                r#"{"allow":true,"type":"a","major":1,"access":"rwm"}"#,
+                None,
+            ),
             (r#"{"allow":false,"access":"w"}"#, None),
         ];
         for (json, expected) in table {
@@ -366,7 +390,10 @@ pub(crate) mod tests {
             .access("rw")
             .build()
             .unwrap();
-        let all = LinuxDeviceCgroupBuilder::default().allow(true).build().unwrap();
+        let all = LinuxDeviceCgroupBuilder::default()
+            .allow(true)
+            .build()
+            .unwrap();
         let rules = effective(&[narrow, all]).unwrap();
         assert_eq!(rules.first(), Some(&DeviceRule::total(Verdict::Allow)));
         assert_eq!(rules.len(), 1 + ALWAYS_ALLOWED.len());

@@ -21,6 +21,7 @@
 mod bpf;
 mod builtin;
 mod children;
+mod cli;
 mod create;
 mod devices;
 mod error;
@@ -30,8 +31,12 @@ mod library_log;
 mod record;
 mod report;
 mod spec;
-#[expect(unsafe_code, reason = "the system calls without a safe wrapper are here")]
+#[expect(
+    unsafe_code,
+    reason = "the system calls without a safe wrapper are here"
+)]
 mod sys;
 mod verbs;
 
 pub use builtin::{BUILTIN, Builtin};
+pub use cli::oci_runtime_main;

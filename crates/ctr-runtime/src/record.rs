@@ -85,7 +85,8 @@ impl Place {
     pub(crate) fn new(root: &Path, id: &str) -> Result<Self> {
         let is_fine = |c: char| c.is_ascii_alphanumeric() || "_+-.".contains(c);
         if id.is_empty() || id.len() > 200 || id.starts_with('.') || !id.chars().all(is_fine) {
-            let why = "must be 1 to 200 of the characters A-Z a-z 0-9 _ + - . and not start with a dot";
+            let why =
+                "must be 1 to 200 of the characters A-Z a-z 0-9 _ + - . and not start with a dot";
             return Err(RuntimeError::invalid(format!("container id {id:?}"), why));
         }
         Ok(Self {
@@ -108,13 +109,20 @@ impl Place {
         self.root.join(&self.id)
     }
 
+    /// Fails when a container has the id.
+    pub(crate) fn require_free(&self) -> Result<()> {
+        for directory in [self.own_directory(), self.library_directory()] {
+            if directory.symlink_metadata().is_ok() {
+                return Err(self.exists());
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the id: makes the directory and writes the specification into it.
     pub(crate) fn claim(&self, spec: &Spec) -> Result<()> {
         create_private_dir(&self.root)?;
         let directory = self.own_directory();
-        if self.library_directory().symlink_metadata().is_ok() {
-            return Err(self.exists());
-        }
         match rustix::fs::mkdir(&directory, rustix::fs::Mode::RWXU) {
             Ok(()) => {}
             Err(rustix::io::Errno::EXIST) => return Err(self.exists()),
@@ -205,13 +213,19 @@ mod tests {
     fn a_claim_is_exclusive_and_leaves_nothing() {
         let root = tempfile::tempdir().unwrap();
         let place = Place::new(root.path(), "x").unwrap();
-        assert!(matches!(place.record(), Err(RuntimeError::NoSuchContainer { .. })));
+        assert!(matches!(
+            place.record(),
+            Err(RuntimeError::NoSuchContainer { .. })
+        ));
         let mut spec = Spec::default();
         let mut linux = oci_spec::runtime::Linux::default();
         linux.set_cgroups_path(Some("/ctr/x".into()));
         spec.set_linux(Some(linux));
         place.claim(&spec).unwrap();
-        assert!(matches!(place.claim(&spec), Err(RuntimeError::Exists { .. })));
+        assert!(matches!(
+            place.claim(&spec),
+            Err(RuntimeError::Exists { .. })
+        ));
         assert_eq!(place.claimed_cgroup().unwrap().as_deref(), Some("/ctr/x"));
         assert_eq!(place.record().unwrap(), None);
 

@@ -149,6 +149,9 @@ mod tests {
 
     #[test]
     fn garbage_is_ignored() {
-        assert_eq!(Reported::parse(b"\0\n{}\n{\"log\":1}\n"), Reported::default());
+        assert_eq!(
+            Reported::parse(b"\0\n{}\n{\"log\":1}\n"),
+            Reported::default()
+        );
     }
 }

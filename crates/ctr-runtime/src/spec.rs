@@ -61,7 +61,10 @@ fn read_limited(path: &Path) -> Result<Vec<u8>> {
     let read = file.take(SPEC_LIMIT + 1).read_to_end(&mut bytes);
     let count = read.map_err(RuntimeError::at("read", path))?;
     if count as u64 > SPEC_LIMIT {
-        return Err(RuntimeError::invalid(format!("{path:?}"), "larger than 16 MiB"));
+        return Err(RuntimeError::invalid(
+            format!("{path:?}"),
+            "larger than 16 MiB",
+        ));
     }
     Ok(bytes)
 }
@@ -79,7 +82,10 @@ fn check(mut spec: Spec, bundle: &Path, mode: CgroupMode) -> Result<Checked> {
     if let Some(resources) = linux.resources() {
         refuse_all(&unsupported_resources(resources, mode))?;
     }
-    let rules = linux.resources().as_ref().and_then(|it| it.devices().as_deref());
+    let rules = linux
+        .resources()
+        .as_ref()
+        .and_then(|it| it.devices().as_deref());
     let checked = Checked {
         cgroup: cgroup_path(linux)?,
         devices: devices::effective(rules.unwrap_or_default())?,
@@ -108,7 +114,10 @@ fn missing(what: &str) -> RuntimeError {
 fn unsupported_top(spec: &Spec) -> [(&'static str, bool); 2] {
     let hooks = spec.hooks().as_ref();
     [
-        ("hooks", hooks.is_some_and(|hooks| *hooks != Default::default())),
+        (
+            "hooks",
+            hooks.is_some_and(|hooks| *hooks != Default::default()),
+        ),
         ("vm", spec.vm().is_some()),
     ]
 }
@@ -119,7 +128,10 @@ fn check_process(process: &Process) -> Result<()> {
         ("process.terminal", process.terminal() == Some(true)),
         ("process.selinuxLabel", named(process.selinux_label())),
         ("process.apparmorProfile", named(process.apparmor_profile())),
-        ("process.execCPUAffinity", process.exec_cpu_affinity().is_some()),
+        (
+            "process.execCPUAffinity",
+            process.exec_cpu_affinity().is_some(),
+        ),
     ])?;
     if process.args().as_ref().is_none_or(Vec::is_empty) {
         return Err(missing("process.args"));
@@ -133,8 +145,8 @@ fn check_process(process: &Process) -> Result<()> {
 
 fn unsupported_linux(linux: &Linux) -> [(&'static str, bool); 8] {
     let has_namespace = |wanted| namespaces(linux).any(|(kind, _)| kind == wanted);
-    let own_mounts = namespaces(linux)
-        .any(|(kind, path)| kind == LinuxNamespaceType::Mount && path.is_none());
+    let own_mounts =
+        namespaces(linux).any(|(kind, path)| kind == LinuxNamespaceType::Mount && path.is_none());
     let label = linux.mount_label().as_deref().unwrap_or_default();
     [
         ("linux.seccomp", linux.seccomp().is_some()),
@@ -144,7 +156,10 @@ fn unsupported_linux(linux: &Linux) -> [(&'static str, bool); 8] {
         ("linux.personality", linux.personality().is_some()),
         (
             "linux.netDevices",
-            linux.net_devices().as_ref().is_some_and(|map| !map.is_empty()),
+            linux
+                .net_devices()
+                .as_ref()
+                .is_some_and(|map| !map.is_empty()),
         ),
         ("a user namespace", has_namespace(LinuxNamespaceType::User)),
         // Without one, the library would mount on the host.
@@ -152,11 +167,16 @@ fn unsupported_linux(linux: &Linux) -> [(&'static str, bool); 8] {
     ]
 }
 
-fn unsupported_resources(resources: &LinuxResources, mode: CgroupMode) -> Vec<(&'static str, bool)> {
+fn unsupported_resources(
+    resources: &LinuxResources,
+    mode: CgroupMode,
+) -> Vec<(&'static str, bool)> {
     let unified = mode == CgroupMode::Unified;
     let memory = resources.memory().as_ref();
     let io = resources.block_io().as_ref();
-    let weights = io.and_then(|io| io.weight_device().as_deref()).unwrap_or_default();
+    let weights = io
+        .and_then(|io| io.weight_device().as_deref())
+        .unwrap_or_default();
     let has = |map: Option<bool>| map == Some(false);
     vec![
         (
@@ -187,7 +207,11 @@ fn unsupported_resources(resources: &LinuxResources, mode: CgroupMode) -> Vec<(&
         ),
         (
             "linux.resources.cpu.burst on cgroup v1",
-            !unified && resources.cpu().as_ref().is_some_and(|cpu| cpu.burst().is_some()),
+            !unified
+                && resources
+                    .cpu()
+                    .as_ref()
+                    .is_some_and(|cpu| cpu.burst().is_some()),
         ),
         (
             "linux.resources.blockIO.weightDevice on cgroup v1",
@@ -216,7 +240,10 @@ fn loopback(linux: &Linux) -> Loopback {
 
 /// `linux.cgroupsPath`, which must name a group below the root of the hierarchy.
 fn cgroup_path(linux: &Linux) -> Result<String> {
-    let path = linux.cgroups_path().as_ref().ok_or_else(|| missing("linux.cgroupsPath"))?;
+    let path = linux
+        .cgroups_path()
+        .as_ref()
+        .ok_or_else(|| missing("linux.cgroupsPath"))?;
     let what = || format!("linux.cgroupsPath {path:?}");
     let mut components = path.components();
     let absolute = components.next() == Some(Component::RootDir);
@@ -244,7 +271,11 @@ fn correct(spec: &mut Spec, bundle: &Path) -> Result<()> {
         set_home(process, &tree)?;
     }
     // Enforced by this crate instead.
-    if let Some(resources) = spec.linux_mut().as_mut().and_then(|it| it.resources_mut().as_mut()) {
+    if let Some(resources) = spec
+        .linux_mut()
+        .as_mut()
+        .and_then(|it| it.resources_mut().as_mut())
+    {
         resources.set_devices(None);
     }
     Ok(())
@@ -256,7 +287,10 @@ fn refuse_links(tree: &Root, rootfs: &Path) -> Result<()> {
         let found = tree.metadata_nofollow(Path::new(name))?;
         if found.is_some_and(|found| found.kind != FileKind::Directory) {
             let what = format!("{name} in {rootfs:?}");
-            return Err(RuntimeError::invalid(what, "must be a directory, not a link or a file"));
+            return Err(RuntimeError::invalid(
+                what,
+                "must be a directory, not a link or a file",
+            ));
         }
     }
     Ok(())
@@ -267,7 +301,11 @@ fn refuse_links(tree: &Root, rootfs: &Path) -> Result<()> {
 fn set_home(process: &mut Process, tree: &Root) -> Result<()> {
     let uid = process.user().uid();
     let mut environment = process.env().clone().unwrap_or_default();
-    let is_set = |entry: &String| entry.strip_prefix("HOME=").is_some_and(|home| !home.is_empty());
+    let is_set = |entry: &String| {
+        entry
+            .strip_prefix("HOME=")
+            .is_some_and(|home| !home.is_empty())
+    };
     if !environment.iter().any(is_set) {
         environment.retain(|entry| !entry.starts_with("HOME="));
         let passwd = tree.read(Path::new("/etc/passwd"), PASSWD_LIMIT)?;
@@ -287,7 +325,9 @@ fn home_of(uid: u32, passwd: &[u8]) -> String {
         let mut fields = line.split(':').skip(2);
         (fields.next()? == uid).then(|| fields.nth(2)).flatten()
     });
-    home.filter(|home| !home.is_empty()).unwrap_or(fallback).to_owned()
+    home.filter(|home| !home.is_empty())
+        .unwrap_or(fallback)
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -332,7 +372,10 @@ mod tests {
         let checked = checked(&json!({}), CgroupMode::Hybrid).unwrap();
         let process = checked.spec.process().as_ref().unwrap();
         assert_eq!(process.user().umask(), Some(0o022));
-        assert_eq!(process.env().as_deref(), Some(["HOME=/".to_owned()].as_slice()));
+        assert_eq!(
+            process.env().as_deref(),
+            Some(["HOME=/".to_owned()].as_slice())
+        );
         assert_eq!(checked.cgroup, "/ctr/x");
         assert_eq!(checked.loopback, Loopback::Up);
         assert!(checked.spec.root().as_ref().unwrap().path().is_absolute());
@@ -356,13 +399,28 @@ mod tests {
         let (v1, v2) = (CgroupMode::Hybrid, CgroupMode::Unified);
         let resources = |it: Value| json!({ "linux": { "resources": it } });
         let table = [
-            (json!({ "linux": { "seccomp": { "defaultAction": "SCMP_ACT_ALLOW" } } }), v1),
+            (
+                json!({ "linux": { "seccomp": { "defaultAction": "SCMP_ACT_ALLOW" } } }),
+                v1,
+            ),
             (json!({ "linux": { "mountLabel": "x" } }), v1),
             (json!({ "linux": { "intelRdt": {} } }), v1),
-            (json!({ "linux": { "personality": { "domain": "LINUX" } } }), v1),
-            (json!({ "linux": { "namespaces": [{ "type": "mount" }, { "type": "user" }] } }), v1),
-            (json!({ "linux": { "namespaces": [{ "type": "pid" }] } }), v1),
-            (json!({ "linux": { "namespaces": [{ "type": "mount", "path": "/m" }] } }), v1),
+            (
+                json!({ "linux": { "personality": { "domain": "LINUX" } } }),
+                v1,
+            ),
+            (
+                json!({ "linux": { "namespaces": [{ "type": "mount" }, { "type": "user" }] } }),
+                v1,
+            ),
+            (
+                json!({ "linux": { "namespaces": [{ "type": "pid" }] } }),
+                v1,
+            ),
+            (
+                json!({ "linux": { "namespaces": [{ "type": "mount", "path": "/m" }] } }),
+                v1,
+            ),
             (json!({ "process": { "selinuxLabel": "x" } }), v1),
             (json!({ "process": { "apparmorProfile": "x" } }), v1),
             (json!({ "process": { "terminal": true } }), v1),
@@ -372,7 +430,10 @@ mod tests {
             (resources(json!({ "cpu": { "burst": 1 } })), v1),
             (resources(json!({ "memory": { "swappiness": 1 } })), v2),
             (resources(json!({ "network": { "classID": 1 } })), v2),
-            (resources(json!({ "rdma": { "x": { "hcaHandles": 1 } } })), v2),
+            (
+                resources(json!({ "rdma": { "x": { "hcaHandles": 1 } } })),
+                v2,
+            ),
         ];
         for (patch, mode) in table {
             let result = checked(&patch, mode);
@@ -397,10 +458,22 @@ mod tests {
 
     #[test]
     fn a_cgroup_path_cannot_leave_its_hierarchy() {
-        for path in ["", "/", "x", "../x", "/../x", "/a/../../b", "/a/..", ":ctr:x"] {
+        for path in [
+            "",
+            "/",
+            "x",
+            "../x",
+            "/../x",
+            "/a/../../b",
+            "/a/..",
+            ":ctr:x",
+        ] {
             let patch = json!({ "linux": { "cgroupsPath": path } });
             let result = checked(&patch, CgroupMode::Hybrid);
-            assert!(matches!(result, Err(RuntimeError::Invalid { .. })), "{path:?}");
+            assert!(
+                matches!(result, Err(RuntimeError::Invalid { .. })),
+                "{path:?}"
+            );
         }
     }
 
@@ -417,7 +490,10 @@ mod tests {
         ];
         for patch in table {
             let result = checked(&patch, CgroupMode::Hybrid);
-            assert!(matches!(result, Err(RuntimeError::Invalid { .. })), "{patch}");
+            assert!(
+                matches!(result, Err(RuntimeError::Invalid { .. })),
+                "{patch}"
+            );
         }
     }
 
@@ -430,7 +506,10 @@ mod tests {
             std::os::unix::fs::symlink("/elsewhere", rootfs.join(name)).unwrap();
             let spec = serde_json::from_value(minimal()).unwrap();
             let result = check(spec, bundle.path(), CgroupMode::Hybrid);
-            assert!(matches!(result, Err(RuntimeError::Invalid { .. })), "{name}");
+            assert!(
+                matches!(result, Err(RuntimeError::Invalid { .. })),
+                "{name}"
+            );
         }
     }
 

@@ -13,6 +13,9 @@ const BPF_PROG_ATTACH: libc::c_int = 8;
 const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const BPF_CGROUP_DEVICE: u32 = 6;
 const BPF_F_ALLOW_MULTI: u32 = 2;
+/// The kernel has this many signals, and a set of them has this size.
+const SIGNALS: libc::c_int = 64;
+const SIGNAL_SET_BYTES: usize = 8;
 const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;
 
 /// The start of `union bpf_attr` for `BPF_PROG_LOAD`, `bpf(2)`. The kernel takes the fields that follow as zero.
@@ -137,15 +140,32 @@ pub(crate) fn close_forgotten(fds: &[RawFd]) {
 
 /// All signal handlers to their default and nothing blocked.
 pub(crate) fn reset_signals() {
-    // SAFETY: a zeroed sigaction means SIG_DFL with an empty mask; the numbers that cannot be changed are refused, which is fine.
-    unsafe {
-        let action: libc::sigaction = std::mem::zeroed();
-        for number in 1..=64 {
-            libc::sigaction(number, &raw const action, ptr::null_mut());
+    // The kernel's `struct sigaction` (handler, flags, restorer, mask, each at most 8 bytes); zero means SIG_DFL. The system call
+    // itself, because the C library keeps 32 and 33 for itself and refuses them, while they are inherited like all others.
+    let default_action = [0_u64; 4];
+    let no_old_action = ptr::null_mut::<u64>();
+    for number in 1..=SIGNALS {
+        // SAFETY: the structure is as large as the kernel reads; the numbers that cannot be changed are refused, which is fine.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                number,
+                &raw const default_action,
+                no_old_action,
+                SIGNAL_SET_BYTES,
+            );
         }
-        let mut mask: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut mask);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const mask, ptr::null_mut());
+    }
+    let empty_mask = 0_u64;
+    // SAFETY: the mask has the size that is named.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const empty_mask,
+            no_old_action,
+            SIGNAL_SET_BYTES,
+        );
     }
 }
 

@@ -104,7 +104,10 @@ fn notify(directory: PathBuf) -> Result<()> {
     let socket = format!("/proc/self/fd/{}/{START_SOCKET}", opened.as_raw_fd());
     UnixStream::connect(socket)
         .and_then(|mut stream| stream.write_all(b"start container"))
-        .map_err(RuntimeError::at("ask for the start through", &directory.join(START_SOCKET)))
+        .map_err(RuntimeError::at(
+            "ask for the start through",
+            &directory.join(START_SOCKET),
+        ))
 }
 
 pub(crate) fn kill(target: Target<'_>, signal: Signal, scope: KillScope) -> Result<()> {

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use ctr_events::{Actor, EventKind, NewEvent, Subject, SubjectKind};
 use ctr_state::{
-    AutoRemove, Config, ContainerId, Durability, ExitCause, ExitInfo, LogConfig, NetworkMode,
-    NewContainer, OomKilled, ProcessConfig, RootfsConfig, RootfsMode, RuntimeRef, StdinMode, Store,
-    StoreConfig, Terminal, Trigger, names,
+    AutoRemove, Config, ContainerId, ContainerName, Durability, ExitCause, ExitInfo, LogConfig,
+    NetworkMode, NewContainer, OomKilled, ProcessConfig, RootfsConfig, RootfsMode, RuntimeRef,
+    StdinMode, Store, StoreConfig, Terminal, Trigger, names,
 };
 use ctr_sys::{Deadline, Signal, now_ns};
 
@@ -21,18 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let first = open(directory.path())?;
     let second = open(directory.path())?;
 
-    let id = ContainerId::generate()?;
-    let name = names::generate(|| u32::from(id.as_str().as_bytes()[0]));
-    let new = NewContainer {
-        config: config(&id),
-        name: name.clone(),
-        dependencies: Vec::new(),
-        intent: None,
-        event: event(EventKind::Create, &id, 0),
-    };
-    first.create(new, Durability::Durable)?;
-    println!("created {name}, {}", id.short());
-
+    let (id, name) = create(&first)?;
     let mut locked = first.lock(&id, "run", Deadline::after(Duration::from_secs(5)))?;
     let generation = locked.begin_generation();
     locked.advance(Trigger::Init)?;
@@ -71,6 +60,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
     }
     Ok(())
+}
+
+fn create(store: &Store) -> Result<(ContainerId, ContainerName), Box<dyn Error>> {
+    let id = ContainerId::generate()?;
+    let name = names::generate(|| u32::from(id.as_str().as_bytes()[0]));
+    let new = NewContainer {
+        config: config(&id),
+        name: name.clone(),
+        dependencies: Vec::new(),
+        intent: None,
+        event: event(EventKind::Create, &id, 0),
+    };
+    store.create(new, Durability::Durable)?;
+    println!("created {name}, {}", id.short());
+    Ok((id, name))
 }
 
 fn open(directory: &Path) -> Result<Store, Box<dyn Error>> {

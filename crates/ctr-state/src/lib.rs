@@ -22,7 +22,7 @@
 //! # Limitations
 //! A database is used by one user on one machine: it must lie on a local file system and nobody else may write to it.
 //! A process that is stopped at the very moment it rebuilds the shared index of the WAL (which only the first of several
-//! connections does) delays others up to [`StoreConfig::busy`].
+//! connections does) keeps writers out, up to [`StoreConfig::busy`]; readers answer from a copy after 0.3 s.
 
 #![forbid(unsafe_code)]
 
@@ -54,6 +54,6 @@ pub use ledger::{KEEP_REMOVED_NS, KEEP_REMOVED_RUNS, KEEP_RUNS, Run};
 pub use lock::LockedRecord;
 pub use name::ContainerName;
 pub use record::{Facts, Record, StopReason};
-pub use snapshot::{NewContainer, Snapshot};
+pub use snapshot::Snapshot;
 pub use status::{IllegalTransition, Status, Trigger};
-pub use store::{Durability, KEEP_EVENTS, Store, StoreConfig};
+pub use store::{Durability, KEEP_EVENTS, NewContainer, Store, StoreConfig};

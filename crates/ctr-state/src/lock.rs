@@ -52,9 +52,10 @@ impl Drop for HeldEntry<'_> {
 }
 
 impl HeldLock<'_> {
-    /// Gives the lock up together with its file: for a container that does not exist.
-    pub(crate) fn discard(self) -> Result<(), StateError> {
-        self.file.unlink().map_err(StateError::from)
+    /// Gives the lock up together with its file: for a container that does not exist (any more). A file that cannot be
+    /// removed does no harm: it is not locked, and its id is never used again.
+    pub(crate) fn discard(self) {
+        self.file.unlink().ok();
     }
 }
 
@@ -82,7 +83,7 @@ impl Store {
             }
             Err(error @ StateError::NotFound { .. }) => {
                 // Nobody else would ever remove the file that asking for it has made.
-                lock.discard()?;
+                lock.discard();
                 Err(error)
             }
             Err(error) => Err(error),
@@ -102,7 +103,8 @@ impl Store {
     ) -> Result<(), StateError> {
         let lock = self.acquire(id, verb, deadline)?;
         delete(&lock, event, Durability::Durable)?;
-        lock.discard()
+        lock.discard();
+        Ok(())
     }
 
     pub(crate) fn acquire(
@@ -244,7 +246,8 @@ impl<'s> LockedRecord<'s> {
             AutoRemove::No => Durability::Durable,
         };
         delete(&self.lock, event, durability)?;
-        self.lock.discard()
+        self.lock.discard();
+        Ok(())
     }
 
     /// Gives the lock up.

@@ -2,7 +2,7 @@
 
 pub(crate) mod v1;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ctr_events::Actor;
 use ctr_sys::{BootId, PidStamp};
@@ -136,8 +136,8 @@ impl Record {
     }
 
     /// Mount points that the engine has made in a root that is not its own, in the order of their making.
-    pub fn created_paths(&self) -> impl ExactSizeIterator<Item = &Path> {
-        self.facts.created_paths.iter().map(PathBuf::as_path)
+    pub fn created_paths(&self) -> &[PathBuf] {
+        &self.facts.created_paths
     }
 
     /// Everything else, as a lock holder may set it.

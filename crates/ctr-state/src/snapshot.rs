@@ -1,6 +1,5 @@
 //! A copy of what is stored about a container, taken without its lock.
 
-use ctr_events::NewEvent;
 use rusqlite::Row;
 
 use crate::record::v1;
@@ -167,19 +166,4 @@ fn parse_text(column: usize, text: &str) -> rusqlite::Result<ContainerId> {
         let kind = rusqlite::types::Type::Text;
         rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error))
     })
-}
-
-/// What a new container is made of.
-#[derive(Clone, Debug)]
-pub struct NewContainer {
-    /// What it is asked to be.
-    pub config: Config,
-    /// Its name, unique among containers.
-    pub name: ContainerName,
-    /// The containers that it needs; they must exist.
-    pub dependencies: Vec<ContainerId>,
-    /// What its creator is about to do next.
-    pub intent: Option<crate::Intent>,
-    /// The event that reports its creation.
-    pub event: NewEvent,
 }

@@ -1,9 +1,12 @@
 //! The database: how it is opened, and how it is read and written.
 
+mod copy;
 mod create;
+mod database;
 mod open;
 mod read;
 
+pub use create::NewContainer;
 pub(crate) use read::dependents;
 
 use std::collections::BTreeSet;
@@ -12,10 +15,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ctr_events::{Journal, NewEvent, touch};
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction};
 
 use crate::error::Context;
 use crate::{ContainerId, StateError, ledger};
+use database::{Database, is_busy};
 
 /// How many events are kept. About 400 bytes each.
 pub const KEEP_EVENTS: u64 = 10_000;
@@ -55,28 +59,6 @@ pub struct Store {
     held: Mutex<BTreeSet<ContainerId>>,
 }
 
-/// The connection, with the setting that is only worth a statement when it changes.
-#[derive(Debug)]
-struct Database {
-    connection: Connection,
-    synchronous: Durability,
-}
-
-impl Database {
-    /// SQLite takes this setting between transactions only.
-    fn set_synchronous(&mut self, wanted: Durability) -> rusqlite::Result<()> {
-        if self.synchronous != wanted {
-            let level = match wanted {
-                Durability::Durable => "FULL",
-                Durability::Fact => "NORMAL",
-            };
-            self.connection.pragma_update(None, "synchronous", level)?;
-            self.synchronous = wanted;
-        }
-        Ok(())
-    }
-}
-
 impl Store {
     /// The configuration it was opened with.
     pub fn config(&self) -> &StoreConfig {
@@ -103,20 +85,16 @@ impl Store {
     ) -> Result<T, StateError> {
         let mut database = self.database();
         let result = database
-            .set_synchronous(durability)
-            .context(operation)
+            .ensure_live(&self.config, self.config.busy)
             .and_then(|()| {
-                let transaction = database
-                    .connection
-                    .transaction_with_behavior(TransactionBehavior::Immediate)
-                    .context(operation)?;
+                let transaction = database.begin(operation, durability)?;
                 let result = change(&transaction)?;
                 self.append(&transaction, events)?;
                 transaction.commit().context(operation)?;
                 Ok(result)
             });
         drop(database);
-        let result = result.map_err(|error| self.name_busy(error))?;
+        let result = result.map_err(|error| name_busy(&self.config, error))?;
         // The change is committed: failing now would say the opposite. Followers learn of it with the next one.
         touch(&self.config.wake).ok();
         Ok(result)
@@ -127,7 +105,13 @@ impl Store {
         &self,
         query: impl FnOnce(&Connection) -> Result<T, StateError>,
     ) -> Result<T, StateError> {
-        query(&self.database().connection).map_err(|error| self.name_busy(error))
+        let mut database = self.database();
+        match database.ensure_live(&self.config, Duration::ZERO) {
+            // Still blocked, so the copy is still what was last committed.
+            Err(error) if is_busy(&error) => {}
+            other => other?,
+        }
+        query(database.connection()).map_err(|error| name_busy(&self.config, error))
     }
 
     fn database(&self) -> MutexGuard<'_, Database> {
@@ -145,19 +129,16 @@ impl Store {
         }
         Ok(())
     }
+}
 
-    /// A database that stayed busy is something a caller can wait for, unlike other refusals of SQLite.
-    fn name_busy(&self, error: StateError) -> StateError {
-        let StateError::Database { source, .. } = &error else {
-            return error;
-        };
-        if source.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) {
-            return error;
-        }
-        StateError::Busy {
-            what: format!("the database {}", self.config.database.display()),
-            holder: None,
-            waited: self.config.busy,
-        }
+/// A database that stayed busy is something a caller can wait for, unlike other refusals of SQLite.
+fn name_busy(config: &StoreConfig, error: StateError) -> StateError {
+    if !is_busy(&error) {
+        return error;
+    }
+    StateError::Busy {
+        what: format!("the database {}", config.database.display()),
+        holder: None,
+        waited: config.busy,
     }
 }

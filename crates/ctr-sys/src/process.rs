@@ -1,6 +1,9 @@
 //! Facts and settings of the calling process.
 
+use std::os::fd::{OwnedFd, RawFd};
+
 use crate::error::{Context, SysResult};
+use crate::raw;
 
 /// Whether orphaned descendants become children of the calling process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,4 +44,12 @@ pub fn set_umask(mask: u32) {
 pub fn set_not_dumpable() -> SysResult<()> {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .context("set", || "the dumpable flag".to_owned())
+}
+
+/// Takes over the descriptor `number` that this program was started with, once, before anything else may own that number.
+///
+/// # Errors
+/// When there is no such descriptor.
+pub fn inherited_fd(number: RawFd) -> SysResult<OwnedFd> {
+    raw::take_inherited(number).context("use", || format!("descriptor {number}"))
 }

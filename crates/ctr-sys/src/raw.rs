@@ -313,6 +313,14 @@ impl PointerArray {
     }
 }
 
+/// Takes over a descriptor that the program was started with: a close-on-exec copy is returned and the number closed.
+pub(crate) fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
+    let copy = duplicate_above(number, 3).map_err(io::Error::from_raw_os_error)?;
+    // SAFETY: the caller vouches that nothing of this process owns the number: it was there when the program began.
+    unsafe { close_all(number, number) }.map_err(io::Error::from_raw_os_error)?;
+    owned(copy)
+}
+
 /// A sealed, executable memory file, `memfd_create(2)`.
 pub(crate) fn executable_memfd(name: &CStr) -> io::Result<OwnedFd> {
     // MFD_EXEC (Linux 6.3): without it a sysctl may forbid executing; older kernels answer EINVAL.

@@ -89,8 +89,17 @@ mod tests {
     #[test]
     fn what_xtask_types_is_understood() {
         let action = check(&[
-            "run", "--profile", "legacy", "--set", "core", "--runtime", "crun", "--filter", "stop",
-            "--jobs", "3",
+            "run",
+            "--profile",
+            "legacy",
+            "--set",
+            "core",
+            "--runtime",
+            "crun",
+            "--filter",
+            "stop",
+            "--jobs",
+            "3",
         ]);
         assert_eq!(
             action.unwrap(),

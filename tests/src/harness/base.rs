@@ -96,8 +96,14 @@ fn avoid_overlay(path: &Path) -> Result<OnTmpfs> {
     if found.f_type != OVERLAY {
         return Ok(OnTmpfs::No);
     }
-    mount("tmpfs", path, "tmpfs", MountFlags::empty(), Some(c"mode=755"))
-        .with_context(|| format!("mount a tmpfs on {}", path.display()))?;
+    mount(
+        "tmpfs",
+        path,
+        "tmpfs",
+        MountFlags::empty(),
+        Some(c"mode=755"),
+    )
+    .with_context(|| format!("mount a tmpfs on {}", path.display()))?;
     Ok(OnTmpfs::Yes)
 }
 

@@ -120,10 +120,7 @@ mod tests {
 
     #[test]
     fn names_of_cases_are_different() {
-        let mut names: Vec<&str> = crate::cases::all()
-            .iter()
-            .map(Case::short_name)
-            .collect();
+        let mut names: Vec<&str> = crate::cases::all().iter().map(Case::short_name).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

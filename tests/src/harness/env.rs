@@ -30,12 +30,7 @@ pub(crate) struct Env {
 
 impl Env {
     /// Makes the directories of a case.
-    pub(crate) fn make(
-        path: PathBuf,
-        shared: &Path,
-        ctr: &Path,
-        runtime: Runtime,
-    ) -> Result<Env> {
+    pub(crate) fn make(path: PathBuf, shared: &Path, ctr: &Path, runtime: Runtime) -> Result<Env> {
         directory(&path, 0o755)?;
         let place = Place {
             root: path.join("root"),
@@ -235,7 +230,11 @@ impl Env {
         let rows = self.ids()?;
         let mut leaks: Vec<String> = rows.iter().map(|id| format!("container {id}")).collect();
         leaks.extend(self.place.leaks(&self.before)?);
-        ensure!(leaks.is_empty(), "left behind:\n    {}", leaks.join("\n    "));
+        ensure!(
+            leaks.is_empty(),
+            "left behind:\n    {}",
+            leaks.join("\n    ")
+        );
         Ok(())
     }
 

@@ -236,6 +236,7 @@ mod tests {
         directory(&place.root.join("containers/old"), 0o700).unwrap();
         let before = place.look().unwrap();
         directory(&place.root.join("containers/new"), 0o700).unwrap();
+        directory(&place.runroot, 0o700).unwrap();
         write(&place.runroot.join("lock"), "").unwrap();
         let leaks = place.leaks(&before).unwrap();
         assert_eq!(leaks.len(), 2, "{leaks:?}");

@@ -146,7 +146,12 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_root() {
-        assert!(mounts().unwrap().iter().any(|mount| mount.point == Path::new("/")));
+        assert!(
+            mounts()
+                .unwrap()
+                .iter()
+                .any(|mount| mount.point == Path::new("/"))
+        );
     }
 
     #[test]

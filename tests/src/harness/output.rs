@@ -48,7 +48,10 @@ impl Output {
     /// This exit code, nothing on standard error, and standard output is exactly this.
     pub(crate) fn prints_with(&self, code: i32, expected: &str) -> Result<()> {
         let out = self.quiet(code)?;
-        ensure!(out == expected, "printed {out:?} instead of {expected:?}: {self}");
+        ensure!(
+            out == expected,
+            "printed {out:?} instead of {expected:?}: {self}"
+        );
         Ok(())
     }
 
@@ -57,7 +60,10 @@ impl Output {
         let out = self.ok()?;
         let id = out.trim_end_matches('\n');
         ensure!(
-            id.len() == 64 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')),
+            id.len() == 64
+                && id
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')),
             "no id: {self}"
         );
         Ok(id.to_owned())
@@ -80,7 +86,10 @@ impl Output {
         let err = self.err();
         let lines: Vec<&str> = err.lines().collect();
         let [line] = lines[..] else {
-            bail!("{} lines on standard error instead of one: {self}", lines.len());
+            bail!(
+                "{} lines on standard error instead of one: {self}",
+                lines.len()
+            );
         };
         ensure!(line.starts_with("Error: "), "no error line: {self}");
         let lower = line.to_lowercase();
@@ -105,6 +114,16 @@ impl std::fmt::Display for Output {
             cut(&self.err())
         )
     }
+}
+
+/// Each item on a line of its own.
+pub(crate) fn lines(items: impl IntoIterator<Item: std::fmt::Display>) -> String {
+    let mut text = String::new();
+    for item in items {
+        text.push_str(&item.to_string());
+        text.push('\n');
+    }
+    text
 }
 
 /// The beginning of a long text.
@@ -153,7 +172,12 @@ mod tests {
     fn an_id_has_64_digits() {
         let id = "0123456789abcdef".repeat(4);
         assert_eq!(output(0, &format!("{id}\n"), "").id().unwrap(), id);
-        for bad in [String::new(), id.to_uppercase(), id[1..].to_owned(), format!("{id}\n{id}\n")] {
+        for bad in [
+            String::new(),
+            id.to_uppercase(),
+            id[1..].to_owned(),
+            format!("{id}\n{id}\n"),
+        ] {
             assert!(output(0, &bad, "").id().is_err(), "{bad}");
         }
     }

@@ -132,8 +132,8 @@ fn bears(pid: i32, marks: &[String]) -> bool {
         fs::read_link(directory.join(name))
             .is_ok_and(|target| has(target.as_os_str().as_encoded_bytes()))
     };
-    let elsewhere = fs::read_link(directory.join("ns/mnt")).ok()
-        != fs::read_link("/proc/self/ns/mnt").ok();
+    let elsewhere =
+        fs::read_link(directory.join("ns/mnt")).ok() != fs::read_link("/proc/self/ns/mnt").ok();
     file("cmdline")
         || file("environ")
         || link("cwd")
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_process_that_is_gone_is_none() {
-        let mut child = Call::new("/bin/true").spawn().unwrap();
+        let child = Call::new("/bin/true").spawn().unwrap();
         let pid = child.pid();
         child.finish().unwrap();
         assert!(Process::open(pid).unwrap().is_none());

@@ -95,7 +95,11 @@ fn legacy() -> Result<Entered> {
 }
 
 fn is_v1(tree: &Mount) -> bool {
-    tree.kind == "cgroup" && tree.super_options.split(',').any(|option| option == "devices")
+    tree.kind == "cgroup"
+        && tree
+            .super_options
+            .split(',')
+            .any(|option| option == "devices")
 }
 
 fn unified() -> Result<Entered> {

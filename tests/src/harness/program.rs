@@ -213,6 +213,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// The program's process.
+    #[cfg(test)]
     pub(crate) fn pid(&self) -> i32 {
         self.process.pid
     }
@@ -220,7 +221,8 @@ impl Running {
     /// Waits until standard output contains the text.
     pub(crate) fn wait_for_stdout(&self, text: &str) -> Result<()> {
         let has = |state: &StreamState| String::from_utf8_lossy(&state.bytes).contains(text);
-        self.stdout.wait(WATCHDOG, |state| state.ended || has(state));
+        self.stdout
+            .wait(WATCHDOG, |state| state.ended || has(state));
         let bytes = self.stdout.bytes();
         let printed = String::from_utf8_lossy(&bytes);
         if printed.contains(text) {
@@ -241,6 +243,14 @@ impl Running {
     /// Whether the program ends within the time; it runs on when not.
     pub(crate) fn ends_within(&self, time: Duration) -> Result<bool> {
         self.process.ends_within(time)
+    }
+
+    /// Gives the program these bytes; its input stays open.
+    pub(crate) fn say(&mut self, bytes: &[u8]) -> Result<()> {
+        let stdin = self.stdin.as_mut().context("the input is not open")?;
+        stdin
+            .write_all(bytes)
+            .with_context(|| format!("write to `{}`", self.shown))
     }
 
     /// Ends the program's input.
@@ -264,7 +274,10 @@ impl Running {
         let status = self.child.wait().context("wait for a program that ended")?;
         for stream in [&self.stdout, &self.stderr] {
             if !stream.wait(PIPES_CLOSE, |state| state.ended) {
-                bail!("`{}` ended, and another process holds its output open", self.shown);
+                bail!(
+                    "`{}` ended, and another process holds its output open",
+                    self.shown
+                );
             }
         }
         let code = status
@@ -299,7 +312,10 @@ mod tests {
     #[test]
     fn both_streams_and_the_code_are_taken() {
         let output = sh("echo a; echo b >&2; exit 3").output().unwrap();
-        assert_eq!((output.code, output.out().as_str(), output.err().as_str()), (3, "a\n", "b\n"));
+        assert_eq!(
+            (output.code, output.out().as_str(), output.err().as_str()),
+            (3, "a\n", "b\n")
+        );
         assert_eq!(sh("kill -TERM $$").output().unwrap().code, 143);
     }
 
@@ -321,10 +337,11 @@ mod tests {
 
     #[test]
     fn a_running_program_can_be_spoken_to() {
-        let mut child = sh("trap 'echo got; exit 7' TERM; echo ready; while :; do sleep 0.05; done")
-            .open_stdin()
-            .spawn()
-            .unwrap();
+        let mut child =
+            sh("trap 'echo got; exit 7' TERM; echo ready; while :; do sleep 0.05; done")
+                .open_stdin()
+                .spawn()
+                .unwrap();
         child.wait_for_stdout("ready").unwrap();
         child.signal(Signal::TERM).unwrap();
         child.close_stdin();

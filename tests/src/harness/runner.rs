@@ -76,7 +76,11 @@ pub(crate) fn run(cases: &[Case], options: &Options) -> Result<Counts> {
         }
     });
     round.note("round::mount_table", &watch.finish(), Instant::now());
-    round.note("round::shared_root", &base.check_shared_root(), Instant::now());
+    round.note(
+        "round::shared_root",
+        &base.check_shared_root(),
+        Instant::now(),
+    );
     let counts = round.counts.into_inner();
     base.remove()?;
     Ok(counts.unwrap_or_else(PoisonError::into_inner))
@@ -147,7 +151,10 @@ impl Round<'_> {
             }
             Err(error) => {
                 counts.failed += 1;
-                println!("FAILED  {} {name}  {seconds:.1} s\n  {error:#}", self.profile);
+                println!(
+                    "FAILED  {} {name}  {seconds:.1} s\n  {error:#}",
+                    self.profile
+                );
             }
         }
     }
@@ -200,7 +207,12 @@ mod tests {
         };
         assert_eq!(
             names(Set::Full, ""),
-            ["builtin a::one", "runc a::one", "builtin b::two", "runc b::two"]
+            [
+                "builtin a::one",
+                "runc a::one",
+                "builtin b::two",
+                "runc b::two"
+            ]
         );
         assert_eq!(names(Set::Core, ""), ["builtin a::one", "runc a::one"]);
         assert_eq!(names(Set::Full, "b::"), ["builtin b::two", "runc b::two"]);
@@ -209,6 +221,9 @@ mod tests {
     #[test]
     fn a_panic_becomes_an_error() {
         let payload = catch_unwind(|| panic!("at {}", 3)).unwrap_err();
-        assert_eq!(panicked(payload.as_ref()).to_string(), "the case panicked: at 3");
+        assert_eq!(
+            panicked(payload.as_ref()).to_string(),
+            "the case panicked: at 3"
+        );
     }
 }

@@ -13,9 +13,41 @@ const BUSYBOX: &[&str] = &["/bin/busybox", "/usr/bin/busybox"];
 
 /// The names that cases call it by.
 const NAMES: &[&str] = &[
-    "cat", "chmod", "chown", "dd", "echo", "env", "false", "grep", "head", "hostname", "id", "ip", "ls", "mkdir", "mknod",
-    "mount", "printf", "ps", "pwd", "readlink", "rm", "sed", "seq", "sh", "sha256sum", "sleep", "sort", "stat", "tail", "test",
-    "touch", "true", "umount", "wc", "yes",
+    "cat",
+    "chmod",
+    "chown",
+    "dd",
+    "echo",
+    "env",
+    "false",
+    "grep",
+    "head",
+    "hostname",
+    "id",
+    "ip",
+    "ls",
+    "mkdir",
+    "mknod",
+    "mount",
+    "printf",
+    "ps",
+    "pwd",
+    "readlink",
+    "rm",
+    "sed",
+    "seq",
+    "sh",
+    "sha256sum",
+    "sleep",
+    "sort",
+    "stat",
+    "tail",
+    "test",
+    "touch",
+    "true",
+    "umount",
+    "wc",
+    "yes",
 ];
 
 /// What `/etc/passwd` says in every root directory.
@@ -104,7 +136,10 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
         .filter(|point| point.starts_with(path))
         .collect();
     if !below.is_empty() {
-        bail!("{} is left there: mounted below it: {below:?}", path.display());
+        bail!(
+            "{} is left there: mounted below it: {below:?}",
+            path.display()
+        );
     }
     fs::remove_dir_all(path).with_context(|| format!("remove {}", path.display()))
 }
@@ -119,7 +154,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("root");
         make_root(&root, MountPoints::Absent).unwrap();
-        let output = Call::new(root.join("bin/sh")).args(["-c", "echo hello"]).output();
+        let output = Call::new(root.join("bin/sh"))
+            .args(["-c", "echo hello"])
+            .output();
         assert_eq!(output.unwrap().out(), "hello\n");
         assert!(!root.join("proc").exists());
         remove(&root).unwrap();

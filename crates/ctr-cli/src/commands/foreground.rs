@@ -1,4 +1,4 @@
-//! A container in the foreground, for `run` and `start --attach`: its streams, its signals, its exit code.
+//! A container in the foreground, for `run` and `start --attach`: its streams, its signals, its exit code; and why a code is unknown.
 
 use ctr_core::{SessionEnd, SessionIo, Started};
 use ctr_state::{ExitCause, ExitInfo, StdinMode};
@@ -7,48 +7,58 @@ use ctr_sys::SignalFd;
 use crate::error::{CommandError, ErrorKind, Outcome};
 use crate::io::Io;
 
-/// Stays with the container until it ends or the client is detached.
-pub(crate) fn follow(
-    started: Started,
-    stdin: StdinMode,
-    signals: &SignalFd,
-    io: &mut Io,
-) -> Result<Outcome, CommandError> {
-    let session = match started {
-        Started::Attached(session) => session,
-        Started::Already => {
-            return Err(CommandError::new(
-                ErrorKind::WrongStatus,
-                "the container runs already; attaching to it comes in the next version",
-            ));
+/// What a foreground client brings along.
+pub(crate) struct Foreground<'a> {
+    /// The container, for messages.
+    pub(crate) name: &'a str,
+    /// Whether this program's standard input goes to the container.
+    pub(crate) stdin: StdinMode,
+    /// The signals that go to the container.
+    pub(crate) signals: &'a SignalFd,
+}
+
+impl Foreground<'_> {
+    /// Stays with the container until it ends or the client is detached.
+    pub(crate) fn follow(self, started: Started, io: &mut Io) -> Result<Outcome, CommandError> {
+        let session = match started {
+            Started::Attached(session) => session,
+            Started::Already => return Err(self.already()),
+            Started::Detached => return Ok(Outcome::Done),
+        };
+        let [input, stdout, stderr] = io.descriptors();
+        let stdin = match self.stdin {
+            StdinMode::Open => Some(input),
+            StdinMode::Null => None,
+        };
+        let signals = Some(self.signals);
+        match session.run(SessionIo {
+            stdin,
+            stdout,
+            stderr,
+            signals,
+        })? {
+            SessionEnd::Detached => Ok(Outcome::Done),
+            SessionEnd::Exited(info) => ended(self.name, &info),
         }
-        Started::Detached => return Ok(Outcome::Done),
-    };
-    let [input, stdout, stderr] = io.descriptors();
-    let stdin = match stdin {
-        StdinMode::Open => Some(input),
-        StdinMode::Null => None,
-    };
-    match session.run(SessionIo {
-        stdin,
-        stdout,
-        stderr,
-        signals: Some(signals),
-    })? {
-        SessionEnd::Detached => Ok(Outcome::Done),
-        SessionEnd::Exited(info) => ended(&info),
+    }
+
+    fn already(&self) -> CommandError {
+        let name = self.name;
+        let text = format!(
+            "{name} runs already; attaching to a running container comes in the next version"
+        );
+        CommandError::new(ErrorKind::WrongStatus, text)
     }
 }
 
 /// The program's code is the container's. A code that nobody knows is an error that says why, never a guess.
-fn ended(info: &ExitInfo) -> Result<Outcome, CommandError> {
-    match u8::try_from(info.code()) {
-        Ok(code) => Ok(Outcome::Ended(code)),
-        Err(_) => Err(CommandError::failed(format!(
-            "the container has ended with an unknown exit code: {}",
+fn ended(name: &str, info: &ExitInfo) -> Result<Outcome, CommandError> {
+    u8::try_from(info.code()).map(Outcome::Ended).map_err(|_| {
+        CommandError::failed(format!(
+            "{name} has ended with an unknown exit code: {}",
             why(info)
-        ))),
-    }
+        ))
+    })
 }
 
 /// Why the code of a run is unknown.
@@ -90,7 +100,7 @@ mod tests {
             (ExitCause::Signaled { signal }, 137),
             (ExitCause::Timeout, 255),
         ] {
-            assert_eq!(ended(&info(cause)), Ok(Outcome::Ended(code)));
+            assert_eq!(ended("web", &info(cause)), Ok(Outcome::Ended(code)));
         }
     }
 
@@ -100,11 +110,11 @@ mod tests {
             reason: Some("killed at 12:00".into()),
             ..info(ExitCause::Lost)
         };
-        let error = ended(&lost).unwrap_err();
+        let error = ended("web", &lost).unwrap_err();
         assert_eq!(
             error.message(),
-            "the container has ended with an unknown exit code: its monitor was killed before it could see the end (killed at 12:00)"
+            "web has ended with an unknown exit code: its monitor was killed before it could see the end (killed at 12:00)"
         );
-        assert!(ended(&info(ExitCause::Reboot)).is_err());
+        assert!(ended("web", &info(ExitCause::Reboot)).is_err());
     }
 }

@@ -6,7 +6,7 @@ use ctr_state::AutoRemove;
 use crate::commands::Context;
 use crate::commands::create_options::CreateOptions;
 use crate::commands::create_request::request;
-use crate::commands::foreground;
+use crate::commands::foreground::Foreground;
 use crate::error::{CommandError, ErrorKind, Outcome};
 use crate::io::Io;
 use crate::signals;
@@ -42,7 +42,12 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
         attach: Attach::Streams,
     });
     let started = started.map_err(|error| discard(&container, auto_remove, io, error.into()))?;
-    foreground::follow(started, stdin, &signals, io)
+    let foreground = Foreground {
+        name: container.id().short(),
+        stdin,
+        signals: &signals,
+    };
+    foreground.follow(started, io)
 }
 
 /// A container that was to go away by itself goes away too when it could not be started.

@@ -3,8 +3,9 @@
 use ctr_core::{Attach, StartRequest};
 use ctr_state::StdinMode;
 
+use crate::commands::Context;
+use crate::commands::foreground::Foreground;
 use crate::commands::targets::{Selection, find, for_each, selection};
-use crate::commands::{Context, foreground};
 use crate::error::{CommandError, Outcome};
 use crate::io::Io;
 use crate::signals;
@@ -52,5 +53,10 @@ fn attached(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, Comm
     let started = engine.find(name)?.start(StartRequest {
         attach: Attach::Streams,
     })?;
-    foreground::follow(started, stdin, &signals, io)
+    let foreground = Foreground {
+        name,
+        stdin,
+        signals: &signals,
+    };
+    foreground.follow(started, io)
 }

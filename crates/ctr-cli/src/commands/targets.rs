@@ -1,6 +1,6 @@
 //! Commands on several containers: find all of them first, then work on each, whatever becomes of the others.
 
-use ctr_core::{Container, Engine};
+use ctr_core::{Container, Engine, Summary};
 use ctr_state::Status;
 
 use crate::error::{CommandError, ErrorKind, Outcome};
@@ -73,9 +73,9 @@ pub(crate) fn find<'e>(
             let all = engine
                 .list()?
                 .into_iter()
-                .filter(|summary| statuses.contains(&summary.status));
+                .filter(|summary| is_one_of(summary, statuses));
             let found = all.map(|summary| {
-                let label = summary.snapshot.id().to_string();
+                let label = summary.snapshot().id().to_string();
                 let container = engine.find(&label)?;
                 Ok(Target {
                     label,
@@ -85,6 +85,14 @@ pub(crate) fn find<'e>(
             });
             found.filter(|target| !is_unknown(target)).collect()
         }
+    }
+}
+
+/// A container with a damaged record may be in any status: it is one of all, and of nothing less.
+fn is_one_of(summary: &Summary, statuses: &[Status]) -> bool {
+    match summary.status() {
+        Some(status) => statuses.contains(&status),
+        None => statuses.len() == Status::COUNT,
     }
 }
 

@@ -3,8 +3,9 @@
 use std::error::Error;
 
 use ctr_core::{EngineError, ExitHint};
-use ctr_oci::{FailureKind, RuntimeFailure};
-use ctr_state::Status;
+use ctr_monitor::MonitorError;
+use ctr_oci::{FailureKind, OciError, RuntimeFailure};
+use ctr_state::{ContainerId, StateError, Status};
 
 use super::{CommandError, ErrorKind};
 
@@ -38,68 +39,95 @@ fn kind(error: &EngineError) -> ErrorKind {
         ExitHint::Generic => {}
     }
     match error {
-        EngineError::NotFound { .. } => ErrorKind::NotFound,
-        EngineError::WrongStatus { .. } => ErrorKind::WrongStatus,
+        EngineError::State(StateError::NotFound { .. }) => ErrorKind::NotFound,
+        EngineError::WrongStatus { .. } | EngineError::State(StateError::Illegal { .. }) => {
+            ErrorKind::WrongStatus
+        }
         EngineError::Unwound { cause, .. } => kind(cause),
-        EngineError::Ambiguous { .. }
-        | EngineError::NameInUse { .. }
-        | EngineError::Busy { .. }
+        EngineError::Invalid { .. }
         | EngineError::Runtime(_)
-        | EngineError::Invalid { .. }
+        | EngineError::Unkillable { .. }
         | EngineError::State(_)
         | EngineError::Rootfs(_)
+        | EngineError::Oci(_)
+        | EngineError::Monitor(_)
         | EngineError::Sys(_) => ErrorKind::Failed,
     }
 }
 
+/// What can be done now, where anything can.
 fn hint(error: &EngineError) -> Option<String> {
     match error {
-        EngineError::Ambiguous { candidates, .. } => {
-            Some(format!("it could be {}", candidates.join(", ")))
-        }
-        EngineError::NameInUse { name, .. } => Some(format!(
-            "choose another --name, or remove that container first: rm {name}"
-        )),
-        EngineError::WrongStatus { status, .. } => for_status(*status),
-        EngineError::Runtime(failure) => for_runtime(failure),
+        EngineError::WrongStatus { status, verb, .. } => for_status(*status, verb),
         EngineError::Unwound { cause, .. } => hint(cause),
-        EngineError::NotFound { .. }
-        | EngineError::Busy { .. }
-        | EngineError::Invalid { .. }
-        | EngineError::State(_)
+        EngineError::State(failure) => for_state(failure),
+        EngineError::Runtime(failure) | EngineError::Monitor(MonitorError::Runtime(failure)) => {
+            for_runtime(failure)
+        }
+        EngineError::Oci(OciError::RuntimeNotFound { .. }) => Some(NO_RUNTIME_NEEDED.to_owned()),
+        EngineError::Invalid { .. }
+        | EngineError::Unkillable { .. }
         | EngineError::Rootfs(_)
+        | EngineError::Oci(_)
+        | EngineError::Monitor(_)
         | EngineError::Sys(_) => None,
     }
 }
 
-fn for_status(status: Status) -> Option<String> {
+const NO_RUNTIME_NEEDED: &str =
+    "install it, or leave --runtime out: the built-in runtime needs nothing";
+
+fn for_status(status: Status, verb: &str) -> Option<String> {
     match status {
-        Status::Running | Status::Stopping => {
-            Some("stop it first, or use rm -f to remove it anyway".to_owned())
+        Status::Created | Status::Running | Status::Stopping if verb == "remove" => {
+            Some("stop it first, or use rm -f".to_owned())
         }
         Status::Paused => Some("unpause it, or end it with kill -s KILL or rm -f".to_owned()),
         Status::Configured
         | Status::Created
+        | Status::Running
+        | Status::Stopping
         | Status::Stopped
         | Status::Exited
         | Status::Removing => None,
     }
 }
 
+fn for_state(failure: &StateError) -> Option<String> {
+    match failure {
+        StateError::Ambiguous { candidates, .. } => {
+            let short: Vec<&str> = candidates.iter().map(ContainerId::short).collect();
+            Some(format!("it could be {}", short.join(", ")))
+        }
+        StateError::NameInUse { name, .. } => Some(format!(
+            "choose another --name, or remove that container first: rm {name}"
+        )),
+        StateError::NewerSchema { .. } => Some("use the newer program".to_owned()),
+        StateError::NotFound { .. }
+        | StateError::InUse { .. }
+        | StateError::AlreadyHeld { .. }
+        | StateError::Busy { .. }
+        | StateError::Illegal { .. }
+        | StateError::Corrupt { .. }
+        | StateError::Database { .. }
+        | StateError::Events(_)
+        | StateError::Sys(_) => None,
+    }
+}
+
 fn for_runtime(failure: &RuntimeFailure) -> Option<String> {
-    (failure.kind == FailureKind::RuntimeMissing).then(|| {
-        "install it, or leave --runtime out: the built-in runtime needs nothing".to_owned()
-    })
+    (failure.kind == FailureKind::RuntimeMissing).then(|| NO_RUNTIME_NEEDED.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use ctr_rootfs::RootfsError;
+    use ctr_state::{IllegalTransition, Trigger};
     use expect_test::{Expect, expect};
 
-    fn check(error: EngineError, expected: &Expect) {
-        let converted = CommandError::from(error);
+    fn check(error: impl Into<EngineError>, expected: &Expect) {
+        let converted = CommandError::from(error.into());
         let mut text = format!("{:?}: {}\n", converted.kind(), converted.message());
         for hint in converted.hints() {
             text.push_str("hint: ");
@@ -109,18 +137,130 @@ mod tests {
         expected.assert_eq(&text);
     }
 
+    fn id() -> ContainerId {
+        "0123456789abcdef".repeat(4).parse().unwrap()
+    }
+
+    fn wrong(status: Status, verb: &'static str) -> EngineError {
+        let name = "web".to_owned();
+        EngineError::WrongStatus {
+            id: id(),
+            name,
+            status,
+            verb,
+        }
+    }
+
     #[test]
-    fn a_missing_runtime_says_that_none_is_needed() {
-        let failure = RuntimeFailure::new(
-            FailureKind::RuntimeMissing,
-            "crun",
-            "create",
-            "crun is not installed",
+    fn containers_that_are_not_what_was_meant() {
+        let what = "web".to_owned();
+        check(
+            StateError::NotFound { what },
+            &expect![[r#"
+            NotFound: no such container: web
+        "#]],
+        );
+        let (what, candidates) = ("01".to_owned(), vec![id(), id()]);
+        check(
+            StateError::Ambiguous { what, candidates },
+            &expect![[r#"
+            Failed: 01 is the beginning of more than one id
+            hint: it could be 0123456789ab, 0123456789ab
+        "#]],
+        );
+        let (name, by) = ("web".parse().unwrap(), id());
+        check(
+            StateError::NameInUse { name, by },
+            &expect![[r#"
+            Failed: the name web is in use by container 0123456789ab
+            hint: choose another --name, or remove that container first: rm web
+        "#]],
+        );
+        let (found, known) = (9, 1);
+        check(
+            StateError::NewerSchema { found, known },
+            &expect![[r#"
+            Failed: the database has schema 9, this program knows schemas up to 1
+            hint: use the newer program
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_wrong_status_says_what_helps() {
+        check(
+            wrong(Status::Running, "remove"),
+            &expect![[r#"
+            WrongStatus: cannot remove container web: it is running
+            hint: stop it first, or use rm -f
+        "#]],
         );
         check(
-            EngineError::Runtime(failure),
+            wrong(Status::Paused, "stop"),
+            &expect![[r#"
+            WrongStatus: cannot stop container web: it is paused
+            hint: unpause it, or end it with kill -s KILL or rm -f
+        "#]],
+        );
+        check(
+            wrong(Status::Exited, "kill"),
+            &expect![[r#"
+            WrongStatus: cannot kill container web: it is exited
+        "#]],
+        );
+        let (status, trigger) = (Status::Exited, Trigger::Start);
+        let source = IllegalTransition { status, trigger };
+        check(
+            StateError::Illegal { id: id(), source },
+            &expect![[r#"
+            WrongStatus: container 0123456789ab: cannot start while it is exited
+        "#]],
+        );
+    }
+
+    #[test]
+    fn the_program_to_run_has_kinds_of_its_own() {
+        for (kind, expected) in [
+            (FailureKind::CommandNotFound, ErrorKind::CommandNotFound),
+            (
+                FailureKind::CommandNotExecutable,
+                ErrorKind::CommandNotExecutable,
+            ),
+            (FailureKind::Other, ErrorKind::Failed),
+        ] {
+            let failure = RuntimeFailure::new(kind, "runc", "start", "x");
+            let unwound = EngineError::Unwound {
+                operation: "start",
+                cause: Box::new(failure.into()),
+                cleanup_failures: Vec::new(),
+            };
+            assert_eq!(CommandError::from(unwound).kind(), expected);
+        }
+    }
+
+    #[test]
+    fn a_missing_runtime_says_that_none_is_needed() {
+        let missing = FailureKind::RuntimeMissing;
+        let failure = RuntimeFailure::new(missing, "crun", "create", "crun is not installed");
+        check(
+            failure.clone(),
             &expect![[r#"
             Failed: OCI runtime crun failed to create the container: crun is not installed
+            hint: install it, or leave --runtime out: the built-in runtime needs nothing
+        "#]],
+        );
+        check(
+            MonitorError::Runtime(failure),
+            &expect![[r#"
+            Failed: OCI runtime crun failed to create the container: crun is not installed
+            hint: install it, or leave --runtime out: the built-in runtime needs nothing
+        "#]],
+        );
+        let (name, searched) = ("crun".to_owned(), vec!["/usr/bin".into()]);
+        check(
+            OciError::RuntimeNotFound { name, searched },
+            &expect![[r#"
+            Failed: OCI runtime "crun" is not installed (looked in /usr/bin)
             hint: install it, or leave --runtime out: the built-in runtime needs nothing
         "#]],
         );
@@ -128,13 +268,12 @@ mod tests {
 
     #[test]
     fn an_overlay_below_an_overlay_says_where_to_go() {
+        let path = "/var/lib/ctr".into();
         check(
-            EngineError::Rootfs(RootfsError::OverlayOnOverlay {
-                path: "/var/lib/ctr".into(),
-            }),
+            RootfsError::OverlayOnOverlay { path },
             &expect![[r#"
-                Failed: root file system: cannot keep a writable layer in /var/lib/ctr: it lies on an overlay file system itself; put the engine's --root on another file system (ext4, xfs, btrfs or tmpfs)
-            "#]],
+            Failed: cannot keep a writable layer in /var/lib/ctr: it lies on an overlay file system itself; put the engine's --root on another file system (ext4, xfs, btrfs or tmpfs)
+        "#]],
         );
     }
 }

@@ -53,7 +53,8 @@ pub(crate) struct Row {
     pub(crate) created_ns: i64,
     pub(crate) started_ns: Option<i64>,
     pub(crate) ended: Option<Ended>,
-    pub(crate) status: Status,
+    /// `None` when its record is damaged.
+    pub(crate) status: Option<Status>,
     /// Stands behind the status in parentheses: what is unusual about this container.
     pub(crate) remark: Option<String>,
     pub(crate) pid: Option<i32>,
@@ -68,7 +69,7 @@ pub(crate) struct Row {
 
 impl Row {
     /// A container of which nothing else is known.
-    pub(crate) fn new(id: String, name: String, created_ns: i64, status: Status) -> Self {
+    pub(crate) fn new(id: String, name: String, created_ns: i64, status: Option<Status>) -> Self {
         Self {
             id,
             name,
@@ -111,13 +112,13 @@ impl Row {
 
     fn status_text(&self, now_ns: i64) -> String {
         let text = match (self.status, self.ended) {
-            (Status::Running, _) => {
+            (Some(Status::Running), _) => {
                 format!("Up {}", between(self.started_ns.unwrap_or(now_ns), now_ns))
             }
-            (Status::Stopped | Status::Exited, Some(Ended { code, at_ns })) => {
+            (Some(Status::Stopped | Status::Exited), Some(Ended { code, at_ns })) => {
                 format!("Exited ({code}) {} ago", between(at_ns, now_ns))
             }
-            (status, _) => title_case(&status.to_string()),
+            (_, _) => title_case(&self.state()),
         };
         match &self.remark {
             Some(remark) => format!("{text} ({remark})"),
@@ -125,8 +126,13 @@ impl Row {
         }
     }
 
+    fn state(&self) -> String {
+        self.status
+            .map_or_else(|| "unknown".to_owned(), |status| status.to_string())
+    }
+
     fn has_ended(&self) -> bool {
-        matches!(self.status, Status::Stopped | Status::Exited)
+        matches!(self.status, Some(Status::Stopped | Status::Exited))
     }
 }
 
@@ -198,6 +204,7 @@ pub(crate) fn json(rows: Vec<Row>, now_ns: i64) -> Vec<JsonRow> {
 
 fn json_row(row: Row, now_ns: i64) -> JsonRow {
     JsonRow {
+        state: row.state(),
         status: row.status_text(now_ns),
         exited: row.has_ended(),
         exited_at: row.ended.map_or(NEVER, |ended| ended.at_ns / NS),
@@ -224,7 +231,6 @@ fn json_row(row: Row, now_ns: i64) -> JsonRow {
         restarts: row.restarts,
         size: None,
         started_at: row.started_ns.map_or(NEVER, |ns| ns / NS),
-        state: row.status.to_string(),
     }
 }
 
@@ -238,7 +244,7 @@ mod tests {
 
     fn row(status: Status) -> Row {
         let (id, name) = ("0123456789abcdef".repeat(4), "brave_heron".to_owned());
-        let mut row = Row::new(id, name, NOW - 300 * NS, status);
+        let mut row = Row::new(id, name, NOW - 300 * NS, Some(status));
         row.image = "/:O".into();
         row.command = vec!["sh".into(), "-c".into(), "echo a; sleep 100".into()];
         row.started_ns = Some(NOW - 200 * NS);
@@ -276,6 +282,11 @@ mod tests {
             command: vec!["true".into()],
             ..row(Status::Configured)
         };
+        let damaged = Row {
+            status: None,
+            remark: Some("unreadable: it has no record".into()),
+            ..row(Status::Running)
+        };
         let lost = Row {
             remark: Some("monitor lost".into()),
             ..row(Status::Running)
@@ -291,19 +302,21 @@ mod tests {
             ended(137),
             ended(-1),
             row(Status::Removing),
+            damaged,
         ];
         expect![[r#"
-            CONTAINER ID  IMAGE       COMMAND               CREATED        STATUS                           PORTS       NAMES
-            0123456789ab  /:O         true                  5 minutes ago  Created                                      brave_heron
-            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Initialized                                  brave_heron
-            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Up 3 minutes                                 brave_heron
-            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Up 3 minutes (monitor lost)                  brave_heron
-            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Paused                                       brave_heron
-            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Stopping                                     brave_heron
-            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Exited (0) About a minute ago                brave_heron
-            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Exited (137) About a minute ago              brave_heron
-            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Exited (-1) About a minute ago               brave_heron
-            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Removing                                     brave_heron
+            CONTAINER ID  IMAGE       COMMAND               CREATED        STATUS                                  PORTS       NAMES
+            0123456789ab  /:O         true                  5 minutes ago  Created                                             brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Initialized                                         brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Up 3 minutes                                        brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Up 3 minutes (monitor lost)                         brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Paused                                              brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Stopping                                            brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Exited (0) About a minute ago                       brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Exited (137) About a minute ago                     brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Exited (-1) About a minute ago                      brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Removing                                            brave_heron
+            0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Unknown (unreadable: it has no record)              brave_heron
         "#]].assert_eq(&table(&rows, Width::Short, NOW));
     }
 

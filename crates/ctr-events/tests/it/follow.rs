@@ -8,7 +8,7 @@ use crate::{Fixture, event};
 
 /// Long enough for the slowest machine: reaching it is a failure.
 fn patience() -> Deadline {
-    Deadline::after(Duration::from_mins(1))
+    Deadline::after(Duration::from_secs(60))
 }
 
 fn now() -> Deadline {

@@ -1,6 +1,10 @@
 //! Real containers, as root. One thread only, because the calls under test fork: no test harness, the cases run one after another.
 
+mod command_line;
+mod devices;
+mod failures;
 mod lifecycle;
+mod process;
 mod sandbox;
 
 use std::panic::catch_unwind;
@@ -21,10 +25,39 @@ const CASES: &[Case] = cases![
     lifecycle::signals_reach_the_first_process_or_all,
     lifecycle::create_here_makes_a_child_of_the_callers_parent,
     lifecycle::the_caller_keeps_its_own_state,
+    process::only_three_descriptors_are_open,
+    process::a_waiting_first_process_holds_nothing_of_the_caller,
+    process::signals_are_at_their_defaults,
+    process::the_environment_is_that_of_the_specification_in_its_order,
+    process::users_and_groups_are_those_of_the_specification,
+    process::the_umask_is_022_or_what_is_asked_for,
+    process::loopback_is_up_and_the_only_interface,
+    process::the_default_devices_are_there,
+    process::a_file_for_its_owner_only_can_be_executed,
+    process::the_host_name_is_its_own,
+    process::streams_are_handed_over,
+    failures::commands_that_cannot_be_executed_are_told_apart,
+    failures::what_only_fails_at_execution_ends_with_126_or_127,
+    failures::unenforceable_specifications_are_refused_before_anything_happens,
+    failures::a_library_failure_says_what_and_leaves_nothing,
+    failures::a_group_that_is_lived_in_is_refused_and_left_alone,
+    failures::a_creation_that_was_cut_short_can_be_deleted,
+    failures::a_passed_deadline_is_a_timeout_and_force_cleans_up,
+    devices::rules_hold_on_this_machine,
+    devices::rules_hold_on_a_unified_hierarchy,
+    devices::containers_live_and_die_on_a_unified_hierarchy,
+    command_line::the_verbs_work_as_those_of_runc,
+    command_line::errors_go_to_the_log_and_leave_nothing,
+    command_line::features_and_version_are_told,
 ];
 
 fn main() -> std::process::ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|word| word == "oci-runtime") {
+        let arguments = arguments.into_iter().skip(1).map(Into::into).collect();
+        let code = ctr_runtime::oci_runtime_main(arguments);
+        return std::process::ExitCode::from(u8::try_from(code).unwrap());
+    }
     let filter = arguments.iter().find(|word| !word.starts_with('-'));
     if !rustix::process::geteuid().is_root() || !std::path::Path::new("/usr/bin/busybox").exists() {
         println!("skipped: containers need root and /usr/bin/busybox");
@@ -35,7 +68,11 @@ fn main() -> std::process::ExitCode {
         if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
             continue;
         }
-        let verdict = if catch_unwind(case).is_ok() { "ok" } else { "FAILED" };
+        let verdict = if catch_unwind(case).is_ok() {
+            "ok"
+        } else {
+            "FAILED"
+        };
         failed += usize::from(verdict == "FAILED");
         println!("test {name} ... {verdict}");
     }

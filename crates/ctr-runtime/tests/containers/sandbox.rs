@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -122,6 +122,27 @@ impl Sandbox {
         self.call(|target, call| Builtin.create(target, call))
     }
 
+    /// The monitor's way: a helper with descriptors of its own calls the library. The pid of the first process.
+    pub(crate) fn create_here_in_helper(&self, kept: &[BorrowedFd<'_>]) -> i32 {
+        let helper = self.call(|target, call| {
+            let stdio = call.stdio;
+            let mut keep = vec![stdio.stdin, stdio.stdout, stdio.stderr];
+            keep.extend_from_slice(kept);
+            let work = || i32::from(Builtin.create_here(target, call).is_err());
+            ctr_sys::fork_helper(&keep, work).unwrap()
+        });
+        assert_eq!(helper.wait().unwrap(), ExitStatus::Exited(0));
+        std::fs::read_to_string(self.pid_file())
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    /// Waits for every child of this process.
+    pub(crate) fn reap_all(&self) {
+        while rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED).is_ok() {}
+    }
+
     pub(crate) fn start(&self) -> Result<(), RuntimeFailure> {
         self.target(|target| Builtin.start(target))
     }
@@ -159,7 +180,10 @@ impl Sandbox {
             Err(_) => Vec::new(),
         };
         assert!(left.is_empty(), "left in the state directory: {left:?}");
-        assert!(!Cgroups::detect().unwrap().exists(self.cgroup()), "the cgroup is left");
+        assert!(
+            !Cgroups::detect().unwrap().exists(self.cgroup()),
+            "the cgroup is left"
+        );
         assert_no_children();
     }
 }
@@ -167,8 +191,8 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         let cgroups = Cgroups::detect().unwrap();
-        let _ = cgroups.kill_all(self.cgroup(), Deadline::after(Duration::from_secs(10)));
-        let _ = cgroups.remove(self.cgroup());
+        drop(cgroups.kill_all(self.cgroup(), Deadline::after(Duration::from_secs(10))));
+        drop(cgroups.remove(self.cgroup()));
         while let Ok(Some(_)) = ctr_sys::reap_any() {}
     }
 }
@@ -209,7 +233,13 @@ fn make_rootfs(rootfs: &Path) {
 
 /// What `podman run` would ask for, roughly.
 fn spec(args: &[&str], cgroup: &str) -> Value {
-    let capabilities = ["CAP_CHOWN", "CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_DAC_OVERRIDE"];
+    let capabilities = [
+        "CAP_CHOWN",
+        "CAP_KILL",
+        "CAP_SETUID",
+        "CAP_SETGID",
+        "CAP_DAC_OVERRIDE",
+    ];
     json!({
         "ociVersion": "1.1.0",
         "root": { "path": "rootfs" },

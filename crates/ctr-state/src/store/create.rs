@@ -1,5 +1,6 @@
 //! New containers.
 
+use ctr_events::NewEvent;
 use ctr_sys::Deadline;
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -8,9 +9,22 @@ use crate::error::Context;
 use crate::lock::LockedRecord;
 use crate::record::v1;
 use crate::snapshot::{Contents, parse_column};
-use crate::{
-    AutoRemove, Config, ContainerId, ContainerName, NewContainer, Record, StateError, ledger,
-};
+use crate::{AutoRemove, Config, ContainerId, ContainerName, Intent, Record, StateError, ledger};
+
+/// What a new container is made of.
+#[derive(Clone, Debug)]
+pub struct NewContainer {
+    /// What it is asked to be.
+    pub config: Config,
+    /// Its name, unique among containers.
+    pub name: ContainerName,
+    /// The containers that it needs; they must exist.
+    pub dependencies: Vec<ContainerId>,
+    /// What its creator is about to do next.
+    pub intent: Option<Intent>,
+    /// The event that reports its creation.
+    pub event: NewEvent,
+}
 
 impl Store {
     /// Adds a container, status [`Configured`](crate::Status::Configured), with its event, in one transaction.
@@ -37,7 +51,7 @@ impl Store {
         match self.insert(new, durability) {
             Ok((name, contents)) => Ok(LockedRecord::new(lock, name, contents)),
             Err(error) => {
-                lock.discard()?;
+                lock.discard();
                 Err(error)
             }
         }

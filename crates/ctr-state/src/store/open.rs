@@ -5,78 +5,33 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Mutex;
 
-use ctr_events::open_database;
 use ctr_sys::{FilesystemKind, SysError, SysResult, create_private_dir, filesystem_kind};
-use rusqlite::Connection;
 use rustix::fs::{CWD, FileType, Mode};
 use rustix::io::Errno;
 
-use super::{Database, Durability, Store, StoreConfig};
+use super::{Store, StoreConfig, copy, name_busy};
 use crate::StateError;
-use crate::error::Context;
-use crate::schema::{self, Age};
-
-/// A checkpoint is made when the WAL has so many pages of 4 KiB: 256 KiB. A command that finds nobody else connected reads
-/// the whole WAL, and a checkpoint costs a few syncs: this keeps both small.
-const CHECKPOINT_PAGES: u32 = 64;
 
 impl Store {
     /// Opens the store, making or migrating its database as needed.
     ///
     /// The database must be a regular file of this user that nobody else may write, on a local file system. A current
-    /// database is only read.
+    /// database is only read. When another process is stopped at the one moment where it keeps readers out, the store
+    /// answers from a copy, and returns to the database when it can or when it has to write.
     ///
     /// # Errors
     /// [`StateError::NewerSchema`], with nothing changed, for the database of a newer program; [`StateError::Sys`] when
     /// the file cannot be trusted or made; [`StateError::Busy`] when another process migrates it for too long.
     pub fn open(config: StoreConfig) -> Result<Self, StateError> {
         ensure_file(&config.database)?;
-        let connection = open_database(&config.database, config.busy)
-            .and_then(|connection| {
-                connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-                Ok(connection)
-            })
-            .context("open the database")?;
-        let store = Self {
-            database: Mutex::new(Database {
-                connection,
-                // What SQLite starts with.
-                synchronous: Durability::Durable,
-            }),
+        let busy = |error| name_busy(&config, error);
+        let database = Mutex::new(copy::connect(&config).map_err(busy)?);
+        Ok(Self {
+            database,
             config,
             held: Mutex::default(),
-        };
-        store.bring_up_to_date()?;
-        Ok(store)
+        })
     }
-
-    fn bring_up_to_date(&self) -> Result<(), StateError> {
-        let now_ns = self.now_ns();
-        let mut database = self.database();
-        let connection = &mut database.connection;
-        let result = match schema::age(connection) {
-            Ok(Age::Current) => return Ok(()),
-            Ok(Age::Older) => {
-                use_wal(connection).and_then(|()| schema::migrate(connection, now_ns))
-            }
-            Err(error) => Err(error),
-        };
-        drop(database);
-        result.map_err(|error| self.name_busy(error))
-    }
-}
-
-/// The setting stays with the file, so only a new one needs it.
-fn use_wal(connection: &Connection) -> Result<(), StateError> {
-    let operation = "set up the database";
-    let mode: String = connection
-        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
-        .context(operation)?;
-    if mode == "wal" {
-        return Ok(());
-    }
-    let source = rusqlite::Error::InvalidPath(format!("journal mode {mode} instead of wal").into());
-    Err(StateError::Database { operation, source })
 }
 
 /// Makes the file when it is missing, and refuses one that others could have prepared or could change.

@@ -28,7 +28,7 @@ fn one_of_many_processes_gets_the_name() {
 fn one_of_many_threads_gets_the_name_of_a_new_database() {
     let directory = tempfile::tempdir().unwrap();
     let attempt = || {
-        let config = config_at(directory.path(), Duration::from_mins(1));
+        let config = config_at(directory.path(), Duration::from_secs(60));
         let store = Store::open(config).unwrap();
         let id = ContainerId::generate().unwrap();
         match create(&store, &id, "one") {
@@ -73,6 +73,32 @@ fn readers_answer_while_a_writer_is_stopped_in_its_transaction() {
     create(&impatient, &ContainerId::generate().unwrap(), "db").unwrap();
     let record = fixture.store.snapshot(&id).unwrap();
     assert_eq!(record.record().unwrap().status(), Status::Configured);
+}
+
+#[test]
+fn readers_answer_from_a_copy_while_even_they_are_kept_out() {
+    let Fixture { directory, store } = Fixture::new();
+    let web = ContainerId::generate().unwrap();
+    create(&store, &web, "web").unwrap();
+    drop(store);
+    let blocker = Process::start(Role::Block, directory.path(), "");
+    blocker.freeze();
+
+    let store = Store::open(config_at(directory.path(), Duration::ZERO)).unwrap();
+    assert_eq!(store.resolve(&"web".parse().unwrap()).unwrap(), web);
+    assert_eq!(store.list().unwrap().len(), 1);
+    let db = ContainerId::generate().unwrap();
+    let error = create(&store, &db, "db").unwrap_err();
+    assert!(matches!(error, StateError::Busy { .. }), "{error:?}");
+    let left = std::fs::read_dir(directory.path().join("run")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["journal"], "the copy is gone");
+
+    blocker.kill();
+    let other = Store::open(config_at(directory.path(), Duration::ZERO)).unwrap();
+    create(&other, &db, "db").unwrap();
+    assert_eq!(store.list().unwrap().len(), 2, "the copy is left behind");
+    create(&store, &ContainerId::generate().unwrap(), "last").unwrap();
 }
 
 #[test]

@@ -115,11 +115,11 @@ fn what_others_need_is_not_removed() {
     fixture.store.create(dependent, Durability::Fact).unwrap();
     assert_eq!(
         fixture.store.snapshot(&id).unwrap().dependencies(),
-        [needed.clone()]
+        std::slice::from_ref(&needed)
     );
     assert_eq!(
         fixture.store.snapshot(&needed).unwrap().dependents(),
-        [id.clone()]
+        std::slice::from_ref(&id)
     );
 
     let remove = |id: &ContainerId| {

@@ -22,6 +22,8 @@ const ID: &str = "CTR_STATE_TEST_ID";
 pub(crate) enum Role {
     /// Stays inside a write transaction.
     Write,
+    /// Keeps everybody out of the database, readers too.
+    Block,
     /// Holds the lock of the container.
     Hold,
     /// Creates a container called "one" and says "won" or "lost".
@@ -31,11 +33,18 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 4] = [Self::Write, Self::Hold, Self::Create, Self::Save];
+    const ALL: [Self; 5] = [
+        Self::Write,
+        Self::Block,
+        Self::Hold,
+        Self::Create,
+        Self::Save,
+    ];
 
     fn word(self) -> &'static str {
         match self {
             Self::Write => "write",
+            Self::Block => "block",
             Self::Hold => "hold",
             Self::Create => "create",
             Self::Save => "save",
@@ -139,6 +148,7 @@ fn role() {
     let id = std::env::var(ID).unwrap();
     match role.unwrap() {
         Role::Write => write(&directory),
+        Role::Block => block(&directory),
         Role::Hold => hold(&directory, &id.parse().unwrap()),
         Role::Create => create_one(&directory),
         Role::Save => save(&directory, &id.parse().unwrap()),
@@ -152,6 +162,17 @@ fn write(directory: &Path) {
         .unwrap();
     transaction
         .execute("UPDATE record SET status = 'removing'", [])
+        .unwrap();
+    await_release();
+}
+
+fn block(directory: &Path) {
+    let connection = open_database(&database_at(directory), Duration::ZERO).unwrap();
+    connection
+        .pragma_update(None, "locking_mode", "EXCLUSIVE")
+        .unwrap();
+    connection
+        .query_row("SELECT count(*) FROM container", [], |_| Ok(()))
         .unwrap();
     await_release();
 }
@@ -186,7 +207,7 @@ fn save(directory: &Path, id: &ContainerId) {
 }
 
 fn open(directory: &Path) -> Store {
-    Store::open(config_at(directory, Duration::from_mins(1))).unwrap()
+    Store::open(config_at(directory, Duration::from_secs(60))).unwrap()
 }
 
 fn await_release() {

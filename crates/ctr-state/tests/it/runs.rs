@@ -1,6 +1,7 @@
 use ctr_events::EventKind;
 use ctr_state::{
-    ContainerId, Durability, ExitCause, ExitInfo, KEEP_RUNS, LockedRecord, OomKilled, Run, Trigger,
+    ContainerId, Durability, ExitCause, ExitInfo, KEEP_REMOVED_NS, KEEP_REMOVED_RUNS, KEEP_RUNS,
+    LockedRecord, OomKilled, Run, Trigger,
 };
 
 use crate::{Fixture, actor, event, patience};
@@ -75,4 +76,39 @@ fn only_the_newest_runs_are_kept() {
     let runs = fixture.store.runs(&id).unwrap();
     assert_eq!(runs.len() as u64, KEEP_RUNS);
     assert_eq!(runs[0].generation, 6);
+}
+
+#[test]
+fn the_runs_of_removed_containers_are_bounded_in_age_and_number() {
+    let fixture = Fixture::new();
+    let id = fixture.create("web");
+    let mut locked = fixture.store.lock(&id, "start", patience()).unwrap();
+    locked.begin_generation();
+    let now_ns = ctr_sys::now_ns();
+    let old_ns = now_ns - KEEP_REMOVED_NS - 1;
+    let rows = format!(
+        "INSERT INTO run (id, generation, removed_ns, body) VALUES ('old', 1, {old_ns}, '');
+         WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {})
+         INSERT INTO run (id, generation, removed_ns, body) SELECT 'new', n, {now_ns} + n, '' FROM number",
+        KEEP_REMOVED_RUNS + 7
+    );
+    fixture.raw().execute_batch(&rows).unwrap();
+
+    // Enough events to come past a multiple of 64, where trimming takes place.
+    let events: Vec<_> = (0..64).map(|_| event(EventKind::Exec, &id, 1)).collect();
+    locked.save(&events, Durability::Fact).unwrap();
+    let kept = fixture
+        .raw()
+        .query_row(
+            "SELECT count(*), min(generation), (SELECT count(*) FROM run WHERE id = 'old') FROM run WHERE id = 'new'",
+            [],
+            |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, row.get::<_, u32>(2)?)),
+        )
+        .unwrap();
+    assert_eq!(kept, (KEEP_REMOVED_RUNS, 8, 0));
+    assert_eq!(
+        fixture.store.runs(&id).unwrap().len(),
+        1,
+        "it was not removed"
+    );
 }

@@ -5,6 +5,10 @@ use proptest::prelude::*;
 
 /// What a walk has made of a container, as somebody who knows nothing of the table would tell it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that are independent of each other"
+)]
 struct Facts {
     made: bool,
     started: bool,

@@ -1,0 +1,202 @@
+//! The engine: configuration, store, and the way to containers.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ctr_events::{Actor, EventKind, NewEvent, Subject, SubjectKind};
+use ctr_state::{
+    Config, ContainerId, ContainerName, IdOrName, Intent, IntentKind, LockedRecord, StateError,
+    Store, StoreConfig,
+};
+use ctr_sys::{BootId, Cgroups, Deadline, PidStamp, create_private_dir};
+
+use crate::container::Container;
+use crate::error::EngineError;
+use crate::layout::Layout;
+use crate::probe;
+use crate::runtimes::Runtimes;
+use crate::summary::Summary;
+
+/// How long a busy database is waited for. Its writers need microseconds.
+const DATABASE_WAIT: Duration = Duration::from_secs(30);
+
+/// The control group in which monitors live, outside every container's and the caller's.
+pub(crate) const MONITOR_CGROUP: &str = "/ctr-monitors";
+
+/// Everything an engine is told from outside: it reads no environment and has no globals.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Directory for what is to survive a reboot.
+    pub root: PathBuf,
+    /// Directory for what need not, on a tmpfs.
+    pub runroot: PathBuf,
+    /// A `ctr` program: it is started as the monitor and for cleaning up.
+    pub program: PathBuf,
+    /// Arguments (global flags) with which `program` finds the same engine.
+    pub engine_args: Vec<String>,
+    /// The runtimes known by name.
+    pub runtimes: Runtimes,
+    /// The runtime of containers that ask for none.
+    pub default_runtime: String,
+    /// The control group above those of the containers, an absolute path such as `/ctr`.
+    pub cgroup_parent: String,
+    /// The clock, nanoseconds since 1970 UTC.
+    pub clock: fn() -> i64,
+    /// Who uses the engine, for events and the ledger.
+    pub actor: Actor,
+    /// How long a container's lock is waited for.
+    pub lock_wait: Duration,
+}
+
+/// An open engine.
+#[derive(Debug)]
+pub struct Engine {
+    config: EngineConfig,
+    layout: Layout,
+    store: Store,
+    boot: BootId,
+    owner: PidStamp,
+}
+
+impl Engine {
+    /// Opens the engine's directories and store, and makes them where they are missing.
+    ///
+    /// # Errors
+    /// When a directory belongs to somebody else or is writable by others, or the store cannot be opened.
+    pub fn open(config: EngineConfig) -> Result<Self, EngineError> {
+        let layout = Layout::open(&config.root, &config.runroot)?;
+        let store = Store::open(StoreConfig {
+            database: layout.database(),
+            wake: layout.wake(),
+            locks: layout.locks(),
+            busy: DATABASE_WAIT,
+            clock: config.clock,
+        })?;
+        Ok(Self {
+            layout,
+            store,
+            boot: BootId::current()?,
+            owner: PidStamp::own()?,
+            config,
+        })
+    }
+
+    /// The container that `what` names: a full id, a name, or the beginning of one id only.
+    ///
+    /// # Errors
+    /// [`StateError::NotFound`] and [`StateError::Ambiguous`], inside [`EngineError::State`].
+    pub fn find(&self, what: &str) -> Result<Container<'_>, EngineError> {
+        let what: IdOrName = what.parse().map_err(|_| StateError::NotFound {
+            what: what.to_owned(),
+        })?;
+        Ok(Container::new(self, self.store.resolve(&what)?))
+    }
+
+    /// All containers, in the order of their creation. Takes no lock.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn list(&self) -> Result<Vec<Summary>, EngineError> {
+        let snapshots = self.store.list()?;
+        snapshots
+            .into_iter()
+            .map(|snapshot| probe::summary(self, snapshot))
+            .collect()
+    }
+
+    /// The store, for what has no method here yet.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What the engine was opened with.
+    pub fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
+    /// The directory of a container's present run.
+    pub fn run_dir(&self, id: &ContainerId) -> PathBuf {
+        self.layout.run(id)
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(crate) fn boot(&self) -> &BootId {
+        &self.boot
+    }
+
+    pub(crate) fn now_ns(&self) -> i64 {
+        (self.config.clock)()
+    }
+
+    pub(crate) fn lock_deadline(&self) -> Deadline {
+        Deadline::after(self.config.lock_wait)
+    }
+
+    pub(crate) fn cgroups(&self) -> Result<Cgroups, EngineError> {
+        Ok(Cgroups::detect()?)
+    }
+
+    pub(crate) fn cgroup_path(&self, id: &ContainerId) -> String {
+        format!("{}/{id}", self.config.cgroup_parent.trim_end_matches('/'))
+    }
+
+    /// The directory that the overlay around the monitor's program needs.
+    pub(crate) fn empty_dir(&self) -> Result<PathBuf, EngineError> {
+        let empty = self.layout.empty();
+        create_private_dir(&empty)?;
+        Ok(empty)
+    }
+
+    pub(crate) fn intent(&self, kind: IntentKind, generation: u64) -> Intent {
+        Intent {
+            kind,
+            owner: self.owner,
+            boot_id: self.boot.clone(),
+            since_ns: self.now_ns(),
+            generation,
+        }
+    }
+
+    /// An event about a locked container, by this engine's user, now.
+    pub(crate) fn event(&self, kind: EventKind, record: &LockedRecord<'_>) -> NewEvent {
+        let generation = record.record().generation();
+        self.event_of(
+            kind,
+            record.id(),
+            record.name(),
+            record.config(),
+            generation,
+        )
+    }
+
+    pub(crate) fn event_of(
+        &self,
+        kind: EventKind,
+        id: &ContainerId,
+        name: &ContainerName,
+        config: &Config,
+        generation: u64,
+    ) -> NewEvent {
+        NewEvent {
+            time_ns: self.now_ns(),
+            kind,
+            subject: Subject {
+                kind: SubjectKind::Container,
+                id: id.to_string(),
+                name: name.to_string(),
+                image: image_of(&config.rootfs.path),
+            },
+            generation,
+            actor: self.config.actor.clone(),
+            attributes: config.labels.clone(),
+        }
+    }
+}
+
+/// What stands where an image's name will: the directory.
+pub(crate) fn image_of(rootfs: &Path) -> String {
+    rootfs.to_string_lossy().into_owned()
+}

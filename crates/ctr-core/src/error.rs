@@ -1,0 +1,149 @@
+//! The error of the engine, grouped by what a caller can do about it.
+
+use ctr_monitor::MonitorError;
+use ctr_oci::{FailureKind, OciError, RuntimeFailure};
+use ctr_rootfs::RootfsError;
+use ctr_state::{ContainerId, StateError, Status};
+use ctr_sys::SysError;
+
+/// What can go wrong with an operation of the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The container's status does not allow the operation.
+    #[error("cannot {verb} container {name}: it is {status}")]
+    WrongStatus {
+        /// The container.
+        id: ContainerId,
+        /// Its name.
+        name: String,
+        /// The status it has.
+        status: Status,
+        /// The operation.
+        verb: &'static str,
+    },
+    /// A value of a request cannot be used.
+    #[error("invalid {what} {value:?}: {why}")]
+    Invalid {
+        /// Which value.
+        what: &'static str,
+        /// The value as given.
+        value: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The runtime failed.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeFailure),
+    /// An operation failed, and not everything that it had done could be taken back. The next command that takes the container's
+    /// lock tries again.
+    #[error(
+        "{cause} (left behind while {operation} was taken back: {})",
+        list(cleanup_failures)
+    )]
+    Unwound {
+        /// The operation.
+        operation: &'static str,
+        /// Why it failed.
+        cause: Box<EngineError>,
+        /// What could not be taken back.
+        cleanup_failures: Vec<CleanupFailure>,
+    },
+    /// A process did not end although it was killed.
+    #[error("process {pid} of container {name} is still there {waited_s} s after SIGKILL")]
+    Unkillable {
+        /// The container's name.
+        name: String,
+        /// The process.
+        pid: i32,
+        /// How long was waited, in seconds.
+        waited_s: u64,
+    },
+    /// The state of containers: not found, ambiguous, name in use, busy, damaged.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The container's files.
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+    /// The specification, or finding a runtime.
+    #[error(transparent)]
+    Oci(#[from] OciError),
+    /// The monitor.
+    #[error(transparent)]
+    Monitor(#[from] MonitorError),
+    /// The kernel refused something.
+    #[error(transparent)]
+    Sys(#[from] SysError),
+}
+
+/// A step that could not be taken back.
+#[derive(Debug, thiserror::Error)]
+#[error("{step}: {error}")]
+pub struct CleanupFailure {
+    /// The step's name.
+    pub step: &'static str,
+    /// Why.
+    pub error: Box<EngineError>,
+}
+
+fn list(failures: &[CleanupFailure]) -> String {
+    let texts: Vec<String> = failures.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
+/// Which exit code a failure to run a command has by convention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitHint {
+    /// 125: the engine failed.
+    Generic,
+    /// 127: the command does not exist.
+    CommandNotFound,
+    /// 126: the command cannot be executed.
+    CommandNotExecutable,
+}
+
+impl EngineError {
+    pub(crate) fn invalid(what: &'static str, value: impl ToString, why: impl ToString) -> Self {
+        Self::Invalid {
+            what,
+            value: value.to_string(),
+            why: why.to_string(),
+        }
+    }
+
+    /// The exit code that the failure of a run has by convention.
+    pub fn exit_hint(&self) -> ExitHint {
+        match self {
+            Self::Runtime(failure) | Self::Monitor(MonitorError::Runtime(failure)) => {
+                hint(failure.kind)
+            }
+            Self::Unwound { cause, .. } => cause.exit_hint(),
+            Self::WrongStatus { .. }
+            | Self::Invalid { .. }
+            | Self::Unkillable { .. }
+            | Self::State(_)
+            | Self::Rootfs(_)
+            | Self::Oci(_)
+            | Self::Monitor(_)
+            | Self::Sys(_) => ExitHint::Generic,
+        }
+    }
+
+    /// Whether the container is not there (any more).
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::State(StateError::NotFound { .. }))
+    }
+}
+
+fn hint(kind: FailureKind) -> ExitHint {
+    match kind {
+        FailureKind::CommandNotFound => ExitHint::CommandNotFound,
+        FailureKind::CommandNotExecutable => ExitHint::CommandNotExecutable,
+        FailureKind::PermissionDenied
+        | FailureKind::NoSuchContainer
+        | FailureKind::RuntimeMissing
+        | FailureKind::Timeout
+        | FailureKind::Unsupported
+        | FailureKind::BadAnswer
+        | FailureKind::Other => ExitHint::Generic,
+    }
+}

@@ -1,0 +1,281 @@
+//! What stands ready before a runtime is called: run directory, mounts as descriptors, generated files, specification, bundle.
+
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use ctr_monitor::files;
+use ctr_monitor::protocol::MountTarget;
+use ctr_oci::{
+    BindMount, Bundle, CgroupNamespace, Hostname, NetworkNamespace, SpecBuilder, UserIds,
+};
+use ctr_rootfs::{
+    ContainerEnv, GeneratedFiles, GeneratedMount, MountPoints, Privileges, ResolvedUser, Rootfs,
+    UserSpec, check_destinations, check_layout, resolve_user,
+};
+use ctr_state::{Access, Config, NetworkMode, RootfsMode, VolumeConfig};
+use ctr_sys::{
+    CgroupMode, DetachedMount, MountAttributes, Recursion, Root, Sync, SysError,
+    create_private_dir, replace_file,
+};
+
+use crate::container::LockedContainer;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::layout::GENERATED;
+use crate::release::sharers;
+
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A run that is ready for the monitor.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) run_dir: PathBuf,
+    /// Where the mounts go, relative to the run directory, and the mounts.
+    pub(crate) targets: Vec<MountTarget>,
+    mounts: Vec<DetachedMount>,
+    /// Mount points that the runtime will make in a plain root.
+    pub(crate) created_paths: Vec<PathBuf>,
+    /// The container's root, for a look after a failure.
+    pub(crate) root: Root,
+    pub(crate) user: ResolvedUser,
+}
+
+impl Prepared {
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.mounts.iter().map(AsFd::as_fd).collect()
+    }
+}
+
+/// Prepares a run of a container in an empty run directory. What it leaves there is removed with the directory; mounts exist as
+/// descriptors only.
+pub(crate) fn prepare(
+    engine: &Engine,
+    container: &LockedContainer<'_>,
+    name: &str,
+) -> Result<Prepared, EngineError> {
+    let config = container.config();
+    let run_dir = engine.layout().create_run(&config.id)?;
+    let rootfs = rootfs_of(engine, config).mount()?;
+    check_layout(rootfs.root())?;
+    let user = resolve_user(rootfs.root(), &UserSpec::parse(&config.process.user)?)?;
+    let hostname = hostname(config)?;
+    let generated = generated_files(config, name, &hostname).write(&run_dir.join(GENERATED))?;
+    let mut targets = vec![MountTarget {
+        path: PathBuf::from(files::ROOTFS),
+    }];
+    let mut volumes = Vec::new();
+    for (number, volume) in config.volumes.iter().enumerate() {
+        let target = Path::new(files::MOUNTS).join(number.to_string());
+        volumes.push(volume_mount(volume, &run_dir.join(&target))?);
+        targets.push(MountTarget { path: target });
+    }
+    let binds = bind_mounts(config, &run_dir, &generated);
+    let destinations: Vec<PathBuf> = binds.iter().map(|bind| bind.destination.clone()).collect();
+    check_destinations(rootfs.root(), &destinations)?;
+    let spec = spec(engine, config, &user, &hostname, binds, &run_dir)?;
+    let created_paths = created_paths(engine, config, rootfs.root(), &spec)?;
+    Bundle::write(&run_dir.join(files::BUNDLE), &spec)?;
+    let rootfs = rootfs.into_mount();
+    let root = rootfs.root()?;
+    let mut mounts = vec![rootfs];
+    mounts.extend(volumes);
+    Ok(Prepared {
+        run_dir,
+        targets,
+        mounts,
+        created_paths,
+        root,
+        user,
+    })
+}
+
+pub(crate) fn rootfs_of(engine: &Engine, config: &Config) -> Rootfs {
+    match config.rootfs.mode {
+        RootfsMode::Plain => Rootfs::plain(&config.rootfs.path),
+        RootfsMode::Overlay => {
+            Rootfs::overlay(&config.rootfs.path, engine.layout().container(&config.id))
+        }
+    }
+}
+
+/// The container's host name: its own, the host's in the host's network, else the short id.
+pub(crate) fn hostname(config: &Config) -> Result<String, EngineError> {
+    if let Some(name) = &config.hostname {
+        return Ok(name.clone());
+    }
+    match config.network {
+        NetworkMode::None => Ok(config.id.short().to_owned()),
+        NetworkMode::Host => {
+            let names = rustix::system::uname();
+            let name = names.nodename().to_string_lossy().into_owned();
+            // The host's own name may be one that we would refuse; the container must start all the same.
+            let usable = name.parse::<Hostname>().is_ok();
+            Ok(if usable {
+                name
+            } else {
+                config.id.short().to_owned()
+            })
+        }
+    }
+}
+
+fn generated_files(config: &Config, name: &str, hostname: &str) -> GeneratedFiles {
+    let container_env = ContainerEnv {
+        engine: format!("ctr-{}", env!("CARGO_PKG_VERSION")),
+        name: name.to_owned(),
+        id: config.id.to_string(),
+        image: String::new(),
+        image_id: String::new(),
+        privileges: Privileges::Root,
+    };
+    match config.network {
+        NetworkMode::None => GeneratedFiles::isolated(hostname.to_owned(), container_env),
+        NetworkMode::Host => GeneratedFiles::host_network(hostname.to_owned(), container_env),
+    }
+}
+
+/// A volume as a mount of its own, cloned here in the host's mount namespace, and the place where the helper attaches it.
+fn volume_mount(volume: &VolumeConfig, target: &Path) -> Result<DetachedMount, EngineError> {
+    let source = std::fs::metadata(&volume.source).map_err(|error| {
+        SysError::new(
+            "use the volume source",
+            volume.source.display().to_string(),
+            error,
+        )
+    })?;
+    if source.is_dir() {
+        create_private_dir(target)?;
+    } else {
+        replace_file(target, b"", 0o600, Sync::No)?;
+    }
+    let mount = DetachedMount::clone_tree(&volume.source, Recursion::Recursive)?;
+    if volume.access == Access::ReadOnly {
+        let read_only = MountAttributes {
+            read_only: true,
+            ..MountAttributes::default()
+        };
+        mount.set_attributes(read_only, Recursion::Recursive)?;
+    }
+    Ok(mount)
+}
+
+/// Generated files, but those that a volume covers, then volumes.
+fn bind_mounts(config: &Config, run_dir: &Path, generated: &[GeneratedMount]) -> Vec<BindMount> {
+    let covered = |destination: &Path| {
+        let mut volumes = config.volumes.iter();
+        volumes.any(|volume| destination.starts_with(&volume.destination))
+    };
+    let generated = generated.iter().filter(|file| !covered(&file.destination));
+    let generated = generated.map(|file| BindMount {
+        source: file.source.clone(),
+        destination: file.destination.clone(),
+        access: ctr_oci::Access::ReadWrite,
+    });
+    let volumes = config.volumes.iter().enumerate();
+    let volumes = volumes.map(|(number, volume)| BindMount {
+        source: run_dir.join(files::MOUNTS).join(number.to_string()),
+        destination: volume.destination.clone(),
+        access: match volume.access {
+            Access::ReadWrite => ctr_oci::Access::ReadWrite,
+            Access::ReadOnly => ctr_oci::Access::ReadOnly,
+        },
+    });
+    generated.chain(volumes).collect()
+}
+
+fn spec(
+    engine: &Engine,
+    config: &Config,
+    user: &ResolvedUser,
+    hostname: &str,
+    binds: Vec<BindMount>,
+    run_dir: &Path,
+) -> Result<ctr_oci::Spec, EngineError> {
+    let process = &config.process;
+    let unified = engine.cgroups()?.mode() == CgroupMode::Unified;
+    let mut builder = SpecBuilder::new(&run_dir.join(files::ROOTFS))
+        .args(process.entrypoint.iter().chain(&process.command))
+        .cwd(&process.cwd)
+        .user(UserIds {
+            uid: user.uid,
+            gid: user.gid,
+            additional_gids: user.additional_gids.clone(),
+        })
+        .hostname(hostname.parse()?)
+        .cgroup_path(&config.cgroup_path)
+        .network(match config.network {
+            NetworkMode::None => NetworkNamespace::Private,
+            NetworkMode::Host => NetworkNamespace::Host,
+        })
+        .cgroup_namespace(if unified {
+            CgroupNamespace::Private
+        } else {
+            CgroupNamespace::Host
+        });
+    for (key, value) in environment(config, user, hostname) {
+        builder = builder.env(key, value);
+    }
+    for (key, value) in &config.annotations {
+        builder = builder.annotation(key, value);
+    }
+    for bind in binds {
+        builder = builder.mount(bind);
+    }
+    Ok(builder.build()?)
+}
+
+/// The usual variables first, then the user's, which win.
+fn environment(config: &Config, user: &ResolvedUser, hostname: &str) -> Vec<(String, String)> {
+    let home = user.home.to_string_lossy().into_owned();
+    let usual = [
+        ("PATH", PATH.to_owned()),
+        ("container", "ctr".to_owned()),
+        ("HOME", home),
+        ("HOSTNAME", hostname.to_owned()),
+    ];
+    let given = &config.process.env;
+    let mut result: Vec<(String, String)> = usual
+        .into_iter()
+        .filter(|(key, _)| !given.iter().any(|(other, _)| other == key))
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect();
+    result.extend(given.iter().cloned());
+    result
+}
+
+/// The value of `PATH` that the program is searched with.
+pub(crate) fn search_path(config: &Config) -> &str {
+    let given = config
+        .process
+        .env
+        .iter()
+        .rev()
+        .find(|(key, _)| key == "PATH");
+    given.map_or(PATH, |(_, value)| value)
+}
+
+/// What a runtime will make in a root that is not ours: mount points that are missing, and those that others have made for
+/// their run and that the last user removes.
+fn created_paths(
+    engine: &Engine,
+    config: &Config,
+    root: &Root,
+    spec: &ctr_oci::Spec,
+) -> Result<Vec<PathBuf>, EngineError> {
+    if config.rootfs.mode != RootfsMode::Plain {
+        return Ok(Vec::new());
+    }
+    let mounts = spec.mounts().iter().flatten();
+    let mut destinations: Vec<PathBuf> = mounts.map(|mount| mount.destination().clone()).collect();
+    destinations.push(config.process.cwd.clone());
+    let mut paths = MountPoints::missing(root, &destinations)?;
+    let shared: BTreeSet<PathBuf> = sharers(engine, &config.id, config)?
+        .into_iter()
+        .flatten()
+        .collect();
+    paths.extend(shared);
+    paths.sort();
+    paths.dedup();
+    Ok(paths)
+}

@@ -1,0 +1,140 @@
+//! What is, as opposed to what is recorded: the kernel and the files of the monitor are asked. Nothing is locked and nothing changed.
+
+use std::path::Path;
+
+use ctr_monitor::{ExitRecord, ExitReport, files};
+use ctr_state::{ContainerId, ExitCause, ExitInfo, OomKilled, Record, Snapshot, Status};
+use ctr_sys::{Liveness, PidRef};
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::summary::{MonitorState, Summary};
+
+/// How a container that is recorded as active really is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Observed {
+    /// It is not recorded as active: nothing to ask.
+    Inactive,
+    /// Its first process lives.
+    Alive(MonitorState),
+    /// It has ended.
+    Ended(ExitInfo),
+    /// The machine was started anew since.
+    Rebooted,
+}
+
+/// Statuses in which processes of the container should exist.
+pub(crate) fn is_active(status: Status) -> bool {
+    match status {
+        Status::Created | Status::Running | Status::Paused | Status::Stopping => true,
+        Status::Configured | Status::Stopped | Status::Exited | Status::Removing => false,
+    }
+}
+
+/// Looks at the run of a record.
+pub(crate) fn observe(
+    engine: &Engine,
+    id: &ContainerId,
+    record: &Record,
+) -> Result<Observed, EngineError> {
+    if !is_active(record.status()) {
+        return Ok(Observed::Inactive);
+    }
+    if record.boot_id() != Some(engine.boot()) {
+        return Ok(Observed::Rebooted);
+    }
+    let run_dir = engine.run_dir(id);
+    if let Some(exit) = recorded_exit(&run_dir, record.generation())? {
+        return Ok(Observed::Ended(exit));
+    }
+    if Liveness::probe(&run_dir.join(files::ALIVE))?.is_some() {
+        return Ok(Observed::Alive(MonitorState::Present));
+    }
+    // No monitor. It may have written its record and ended since the first look.
+    if let Some(exit) = recorded_exit(&run_dir, record.generation())? {
+        return Ok(Observed::Ended(exit));
+    }
+    let init = record.init().map(PidRef::open).transpose()?.flatten();
+    Ok(match init {
+        Some(_) => Observed::Alive(MonitorState::Lost),
+        None => Observed::Ended(lost(engine)),
+    })
+}
+
+fn lost(engine: &Engine) -> ExitInfo {
+    ExitInfo {
+        cause: ExitCause::Lost,
+        oom: OomKilled::No,
+        finished_ns: engine.now_ns(),
+        reason: Some("the monitor ended without telling how the container did".to_owned()),
+    }
+}
+
+/// The exit that the monitor recorded for a generation.
+pub(crate) fn recorded_exit(
+    run_dir: &Path,
+    generation: u64,
+) -> Result<Option<ExitInfo>, EngineError> {
+    Ok(ExitRecord::read(run_dir, generation)?
+        .as_ref()
+        .map(exit_info))
+}
+
+/// The monitor's report as the store keeps it.
+pub(crate) fn exit_info(record: &ExitRecord) -> ExitInfo {
+    let (cause, reason) = match record.exit {
+        ExitReport::Exited { code } => (ExitCause::Exited { code }, None),
+        ExitReport::Signaled { signal } => (ExitCause::Signaled { signal }, None),
+        ExitReport::Unknown => (
+            ExitCause::Lost,
+            Some("the container's first process was not a child of its monitor".to_owned()),
+        ),
+    };
+    let oom = if record.oom_kills > 0 {
+        OomKilled::Yes
+    } else {
+        OomKilled::No
+    };
+    ExitInfo {
+        cause,
+        oom,
+        finished_ns: record.finished_ns,
+        reason,
+    }
+}
+
+/// A container for lists: what is recorded, corrected by what is.
+pub(crate) fn summary(engine: &Engine, snapshot: Snapshot) -> Result<Summary, EngineError> {
+    let Ok(record) = snapshot.record() else {
+        return Ok(Summary::corrupt(snapshot));
+    };
+    let (status, exit) = (record.status(), record.exit().cloned());
+    let observed = observe(engine, snapshot.id(), record)?;
+    Ok(match observed {
+        Observed::Inactive => Summary::new(snapshot, status, exit, MonitorState::None),
+        Observed::Alive(monitor) => Summary::new(snapshot, status, exit, monitor),
+        Observed::Ended(exit) => {
+            Summary::new(snapshot, Status::Stopped, Some(exit), MonitorState::None)
+        }
+        Observed::Rebooted => {
+            let ran = status != Status::Created;
+            let exit = ran.then(|| rebooted(engine));
+            let status = if ran {
+                Status::Exited
+            } else {
+                Status::Configured
+            };
+            Summary::new(snapshot, status, exit, MonitorState::None)
+        }
+    })
+}
+
+/// The end of a run that a reboot cut off.
+pub(crate) fn rebooted(engine: &Engine) -> ExitInfo {
+    ExitInfo {
+        cause: ExitCause::Reboot,
+        oom: OomKilled::No,
+        finished_ns: engine.now_ns(),
+        reason: Some("the machine was started anew while the container ran".to_owned()),
+    }
+}

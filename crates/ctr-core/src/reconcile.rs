@@ -1,0 +1,206 @@
+//! Taking in what happened while nobody held the lock.
+//!
+//! Two things may have: a command died in the middle of an operation (its intent is in the record), and the container itself moved on
+//! (its monitor's exit record, or the kernel, says so). Intents come first, because they say what the rest means.
+
+use ctr_events::{EventKind, NewEvent};
+use ctr_monitor::MonitorClient;
+use ctr_monitor::protocol::Phase;
+use ctr_state::{
+    AutoRemove, ExitCause, ExitInfo, Intent, IntentKind, OomKilled, StateError, Status, Trigger,
+};
+use ctr_sys::Deadline;
+use std::time::Duration;
+
+use crate::container::LockedContainer;
+use crate::error::EngineError;
+use crate::probe::{Observed, observe, rebooted};
+use crate::release::{Leftovers, release};
+
+/// How long a monitor may take to say how it is.
+const STATUS_WAIT: Duration = Duration::from_secs(5);
+
+/// Brings record and reality together.
+///
+/// # Errors
+/// [`StateError::NotFound`] when the container turned out to be removed, half or whole.
+pub(crate) fn reconcile(
+    mut container: LockedContainer<'_>,
+) -> Result<LockedContainer<'_>, EngineError> {
+    if let Some(intent) = container.record().intent().cloned()
+        && !is_own_or_alive(&container, &intent)?
+    {
+        container = recover(container, &intent)?;
+    }
+    let observed = observe(container.engine(), container.id(), container.record())?;
+    match observed {
+        Observed::Inactive | Observed::Alive(_) => Ok(container),
+        Observed::Ended(exit) => {
+            take_exit(&mut container, exit)?;
+            Ok(container)
+        }
+        Observed::Rebooted => reboot(container),
+    }
+}
+
+/// A living owner without the lock has given it up on purpose (a stop that waits).
+fn is_own_or_alive(container: &LockedContainer<'_>, intent: &Intent) -> Result<bool, EngineError> {
+    Ok(intent.boot_id == *container.engine().boot() && intent.owner_alive()?)
+}
+
+fn recover<'e>(
+    mut container: LockedContainer<'e>,
+    intent: &Intent,
+) -> Result<LockedContainer<'e>, EngineError> {
+    tracing::info!(container = %container.id(), kind = ?intent.kind, "a command was cut off; finishing or taking back");
+    match intent.kind {
+        // Its creator never said that it was complete, so nobody was told of it.
+        IntentKind::Create => Err(removed(container)),
+        IntentKind::Init => {
+            take_back(&mut container, "the command that started it was cut off")?;
+            Ok(container)
+        }
+        IntentKind::Start => recover_start(container),
+        // The signals are out, or can be sent again; what the container does is seen next.
+        IntentKind::Stop | IntentKind::Cleanup => {
+            container.locked_record().set_intent(None);
+            container.save(&[])?;
+            Ok(container)
+        }
+        IntentKind::Remove if container.status() == Status::Removing => Err(removed(container)),
+        IntentKind::Remove => {
+            container.locked_record().set_intent(None);
+            container.save(&[])?;
+            Ok(container)
+        }
+    }
+}
+
+/// Finishes a removal; the error that says that the container is gone, or why it could not be finished.
+fn removed(container: LockedContainer<'_>) -> EngineError {
+    let id = container.id().to_string();
+    match crate::remove::finish(container) {
+        Ok(()) => StateError::NotFound { what: id }.into(),
+        Err(error) => error,
+    }
+}
+
+fn recover_start(mut container: LockedContainer<'_>) -> Result<LockedContainer<'_>, EngineError> {
+    let run_dir = container.engine().run_dir(container.id());
+    let generation = container.record().generation();
+    let phase = MonitorClient::connect(&run_dir)
+        .ok()
+        .flatten()
+        .and_then(|mut client| client.status(Deadline::after(STATUS_WAIT)).ok())
+        .filter(|status| status.generation == generation)
+        .map(|status| status.phase);
+    let exited = crate::probe::recorded_exit(&run_dir, generation)?.is_some();
+    let status = container.status();
+    if status == Status::Created
+        && (phase == Some(Phase::Started) || (exited && phase != Some(Phase::Created)))
+    {
+        let now = container.engine().now_ns();
+        let facts = container.locked_record().edit();
+        facts.started_ns = facts.started_ns.or(Some(now));
+        container.locked_record().set_intent(None);
+        let event = container.event(EventKind::Start);
+        container.advance(Trigger::Start, &[event])?;
+        return Ok(container);
+    }
+    take_back(&mut container, "the command that started it was cut off")?;
+    Ok(container)
+}
+
+/// Undoes a start that did not get through: nothing of the run is left, and the ledger says that it never started.
+pub(crate) fn take_back(
+    container: &mut LockedContainer<'_>,
+    reason: &str,
+) -> Result<(), EngineError> {
+    let engine = container.engine();
+    let released = release(engine, &Leftovers::of(container.locked_record()));
+    let finished_ns = engine.now_ns();
+    let status = container.status();
+    let record = container.locked_record();
+    let facts = record.edit();
+    facts.init = None;
+    facts.monitor = None;
+    facts.created_paths.clear();
+    facts.error = Some(reason.to_owned());
+    facts.finished_ns = None;
+    facts.exit = Some(ExitInfo {
+        cause: ExitCause::NeverStarted {
+            reason: reason.to_owned(),
+        },
+        oom: OomKilled::No,
+        finished_ns,
+        reason: Some(reason.to_owned()),
+    });
+    // What could not be released is tried again by the next command: the intent stays for it.
+    if released.is_ok() {
+        record.set_intent(None);
+    }
+    if status == Status::Created {
+        container.advance(Trigger::Cleaned, &[])?;
+    } else {
+        container.save(&[])?;
+    }
+    released
+}
+
+/// Records an exit that somebody else has seen.
+pub(crate) fn take_exit(
+    container: &mut LockedContainer<'_>,
+    exit: ExitInfo,
+) -> Result<(), EngineError> {
+    let events = [died(container, &exit)];
+    let record = container.locked_record();
+    let facts = record.edit();
+    facts.finished_ns = Some(exit.finished_ns);
+    facts.exit = Some(exit);
+    facts.init = None;
+    facts.monitor = None;
+    container.advance(Trigger::ExitSeen, &events)
+}
+
+fn died(container: &LockedContainer<'_>, exit: &ExitInfo) -> NewEvent {
+    let mut event = container.event(EventKind::Died);
+    event.time_ns = exit.finished_ns;
+    let code = exit.code().to_string();
+    event
+        .attributes
+        .insert("containerExitCode".to_owned(), code);
+    if exit.oom == OomKilled::Yes {
+        event
+            .attributes
+            .insert("oomKilled".to_owned(), "true".to_owned());
+    }
+    event
+}
+
+/// After a reboot nothing of a run exists any more but what is recorded.
+fn reboot(mut container: LockedContainer<'_>) -> Result<LockedContainer<'_>, EngineError> {
+    let exit = rebooted(container.engine());
+    let ran = container.status() != Status::Created;
+    let events = if ran {
+        vec![died(&container, &exit)]
+    } else {
+        Vec::new()
+    };
+    release(
+        container.engine(),
+        &Leftovers::of(container.locked_record()),
+    )?;
+    let facts = container.locked_record().edit();
+    facts.init = None;
+    facts.monitor = None;
+    facts.created_paths.clear();
+    if ran {
+        facts.finished_ns = Some(exit.finished_ns);
+        facts.exit = Some(exit);
+    }
+    container.advance(Trigger::Rebooted, &events)?;
+    if ran && container.config().auto_remove == AutoRemove::Yes {
+        return Err(removed(container));
+    }
+    Ok(container)
+}

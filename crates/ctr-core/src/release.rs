@@ -1,0 +1,169 @@
+//! Giving back everything that a run holds: the steps that cleanup, undo and recovery share.
+//!
+//! Each step is idempotent and goes by what is there, not by what is recorded. A runtime's `delete` that succeeds proves nothing, so the
+//! control group and the runtime's state are removed here all the same.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ctr_monitor::{MonitorClient, files};
+use ctr_oci::{DeleteMode, FailureKind, Target};
+use ctr_rootfs::MountPoints;
+use ctr_state::{Config, ContainerId, RootfsMode};
+use ctr_sys::{Deadline, Liveness, PidRef, Root, Signal, remove_tree};
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::probe::is_active;
+
+/// How long a monitor that was told to end may take, and processes that were killed.
+const END_WAIT: Duration = Duration::from_secs(10);
+/// How long a runtime's `delete` may take.
+const DELETE_WAIT: Duration = Duration::from_secs(60);
+
+/// What a run left behind, as recorded.
+#[derive(Clone, Debug)]
+pub(crate) struct Leftovers<'a> {
+    pub(crate) id: &'a ContainerId,
+    pub(crate) config: &'a Config,
+    /// Mount points made in a plain root.
+    pub(crate) created_paths: Vec<PathBuf>,
+}
+
+impl<'a> Leftovers<'a> {
+    pub(crate) fn of(record: &'a ctr_state::LockedRecord<'_>) -> Self {
+        Self {
+            id: record.id(),
+            config: record.config(),
+            created_paths: record.record().created_paths().to_vec(),
+        }
+    }
+}
+
+/// Ends the run's monitor and processes and removes all that is volatile. Goes through all steps; the first failure is returned.
+///
+/// # Errors
+/// When something is still there afterwards.
+pub(crate) fn release(engine: &Engine, left: &Leftovers<'_>) -> Result<(), EngineError> {
+    let run_dir = engine.run_dir(left.id);
+    let steps = [
+        end_monitor(&run_dir),
+        kill_processes(engine, left),
+        delete_in_runtime(engine, left, &run_dir),
+        remove_cgroup(engine, left),
+        remove_created(engine, left),
+        remove_tree(&run_dir).map_err(EngineError::from),
+    ];
+    steps.into_iter().collect()
+}
+
+/// Tells the monitor that nobody needs it; one that does not end is killed.
+fn end_monitor(run_dir: &Path) -> Result<(), EngineError> {
+    let alive = run_dir.join(files::ALIVE);
+    let Some(pid) = Liveness::probe(&alive)? else {
+        return Ok(());
+    };
+    // Taken before it is told to end, and checked against the lock again: the pid cannot be somebody else's.
+    let monitor = PidRef::capture(pid)?;
+    let Some(monitor) = monitor.filter(|_| matches!(Liveness::probe(&alive), Ok(Some(_)))) else {
+        return Ok(());
+    };
+    let deadline = Deadline::after(END_WAIT);
+    if let Ok(Some(mut client)) = MonitorClient::connect(run_dir) {
+        // Whatever it answers, the end of its process is what counts.
+        let told = client.cleaned(deadline);
+        if told.is_err() {
+            drop(client.abandon(deadline));
+        }
+    }
+    if !monitor.wait(deadline)? {
+        monitor.signal(Signal::KILL)?;
+        monitor.wait(Deadline::after(END_WAIT))?;
+    }
+    Ok(())
+}
+
+fn kill_processes(engine: &Engine, left: &Leftovers<'_>) -> Result<(), EngineError> {
+    let cgroups = engine.cgroups()?;
+    let deadline = Deadline::after(END_WAIT);
+    if cgroups.kill_all(&left.config.cgroup_path, deadline)? {
+        return Ok(());
+    }
+    let pid = cgroups.processes(&left.config.cgroup_path)?;
+    Err(EngineError::Unkillable {
+        name: left.id.short().to_owned(),
+        pid: pid.first().copied().unwrap_or(0),
+        waited_s: END_WAIT.as_secs(),
+    })
+}
+
+fn delete_in_runtime(
+    engine: &Engine,
+    left: &Leftovers<'_>,
+    run_dir: &Path,
+) -> Result<(), EngineError> {
+    let root = run_dir.join(files::RUNTIME);
+    if !has_entries(&root) {
+        return Ok(());
+    }
+    // A runtime that was uninstalled must not keep its containers from being removed.
+    let Ok(runtime) = engine.config().runtimes.open(&left.config.runtime, run_dir) else {
+        return Ok(());
+    };
+    let target = Target {
+        root: &root,
+        id: left.id.as_str(),
+        deadline: Deadline::after(DELETE_WAIT),
+    };
+    match runtime.delete(target, DeleteMode::Force) {
+        Ok(()) => Ok(()),
+        Err(failure) if failure.kind == FailureKind::NoSuchContainer => Ok(()),
+        // What counts is what is left, and that is looked at next: no process, no group, no state directory.
+        Err(_) => Ok(()),
+    }
+}
+
+fn has_entries(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+fn remove_cgroup(engine: &Engine, left: &Leftovers<'_>) -> Result<(), EngineError> {
+    Ok(engine.cgroups()?.remove(&left.config.cgroup_path)?)
+}
+
+/// Removes the mount points that runtimes made in a directory that is not ours, unless another container runs on it: removing a
+/// directory takes away what others have mounted there. The last one removes what it shares.
+fn remove_created(engine: &Engine, left: &Leftovers<'_>) -> Result<(), EngineError> {
+    if left.created_paths.is_empty() || !sharers(engine, left.id, left.config)?.is_empty() {
+        return Ok(());
+    }
+    match Root::open(&left.config.rootfs.path) {
+        Ok(root) => Ok(MountPoints::remove_created(&root, &left.created_paths)?),
+        // Removed by its owner: nothing of ours is left there.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The mount points that other active containers have made in the same plain root.
+pub(crate) fn sharers(
+    engine: &Engine,
+    id: &ContainerId,
+    config: &Config,
+) -> Result<Vec<BTreeSet<PathBuf>>, EngineError> {
+    let mut result = Vec::new();
+    if config.rootfs.mode != RootfsMode::Plain {
+        return Ok(result);
+    }
+    for snapshot in engine.store().list()? {
+        let (Ok(other), Ok(record)) = (snapshot.config(), snapshot.record()) else {
+            continue;
+        };
+        let uses = is_active(record.status()) || record.intent().is_some();
+        if snapshot.id() != id && other.rootfs == config.rootfs && uses {
+            result.push(record.created_paths().iter().cloned().collect());
+        }
+    }
+    Ok(result)
+}

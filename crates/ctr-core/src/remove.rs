@@ -1,0 +1,127 @@
+//! Removing a container.
+//!
+//! Stop and cleanup come first; then the status Removing is saved, which is the point of no return; then the files go, and the row last.
+//! Whoever finds the status Removing goes on from there.
+
+use ctr_events::EventKind;
+use ctr_state::{ContainerId, IntentKind, Status, StopReason, Trigger};
+use ctr_sys::{Signal, remove_tree};
+
+use crate::container::{Container, LockedContainer};
+use crate::create::{durability, remove_file};
+use crate::error::EngineError;
+use crate::stop::StopRequest;
+
+/// How a container is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoveRequest {
+    /// What happens to one that runs.
+    pub mode: RemoveMode,
+    /// Seconds to stop it in, see [`StopRequest::timeout_s`].
+    pub timeout_s: Option<i64>,
+}
+
+/// What a removal does to a container that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoveMode {
+    /// Refuses it.
+    Normal,
+    /// Stops it; kills it when it is paused.
+    Force,
+}
+
+/// A container that was removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// Its id.
+    pub id: ContainerId,
+}
+
+impl Container<'_> {
+    /// Removes the container.
+    ///
+    /// # Errors
+    /// [`EngineError::WrongStatus`] for one that runs, without [`RemoveMode::Force`].
+    pub fn remove(&self, request: RemoveRequest) -> Result<Removed, EngineError> {
+        let mut locked = self.lock("rm")?;
+        match locked.status() {
+            Status::Configured
+            | Status::Stopped
+            | Status::Exited
+            | Status::Removing
+            | Status::Created => {}
+            Status::Running | Status::Paused | Status::Stopping => match request.mode {
+                RemoveMode::Normal => return Err(locked.wrong_status("remove")),
+                RemoveMode::Force => {
+                    locked = match stop_for_removal(locked, request) {
+                        Err(error) if error.is_not_found() => {
+                            return Ok(Removed {
+                                id: self.id().clone(),
+                            });
+                        }
+                        other => other?,
+                    };
+                }
+            },
+        }
+        locked.remove_stopped()
+    }
+}
+
+/// Stops a container on the way to its removal. Somebody else may remove it while its lock is given up.
+fn stop_for_removal(
+    locked: LockedContainer<'_>,
+    request: RemoveRequest,
+) -> Result<LockedContainer<'_>, EngineError> {
+    if locked.status() == Status::Paused {
+        return locked.kill_and_wait(Signal::KILL);
+    }
+    let stopping = locked.begin_stop(StopRequest {
+        timeout_s: request.timeout_s,
+        reason: StopReason::User,
+    })?;
+    stopping.finish().map(|(locked, _)| locked)
+}
+
+impl LockedContainer<'_> {
+    /// Removes a container that does not run.
+    ///
+    /// # Errors
+    /// When something of it cannot be removed: then it stays, as `removing` once that was saved, and a removal goes on from there.
+    pub fn remove_stopped(mut self) -> Result<Removed, EngineError> {
+        let generation = self.record().generation();
+        let _span =
+            tracing::info_span!("remove", container = self.id().short(), generation).entered();
+        let id = self.id().clone();
+        if self.status() != Status::Removing {
+            self.release_run(IntentKind::Remove)?;
+            self.announce(IntentKind::Remove);
+            let record = self.locked_record();
+            record.advance(Trigger::BeginRemove)?;
+            let durability = durability(record.config().auto_remove);
+            record.save(&[], durability)?;
+        }
+        finish(self)?;
+        Ok(Removed { id })
+    }
+}
+
+/// What is left to do once a removal may no longer be taken back: also how a creation is.
+pub(crate) fn finish(mut container: LockedContainer<'_>) -> Result<(), EngineError> {
+    let engine = container.engine();
+    // A reboot or a kill may have come between.
+    container.release_run(IntentKind::Remove)?;
+    remove_tree(&engine.layout().container(container.id()))?;
+    let config = container.config();
+    for file in [&config.cid_file, &config.pid_file].into_iter().flatten() {
+        remove_file(file)?;
+    }
+    let mut event = container.event(EventKind::Remove);
+    if let Some(exit) = container.record().exit() {
+        let code = exit.code().to_string();
+        event
+            .attributes
+            .insert("containerExitCode".to_owned(), code);
+    }
+    Ok(container.into_record().remove(event)?)
+}

@@ -1,0 +1,133 @@
+//! Which runtimes the engine knows, and how one becomes a value that can be called.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ctr_monitor::protocol::{RuntimeKind, RuntimeSpec};
+use ctr_oci::{CliRuntime, CliRuntimeConfig, OciRuntime, find_runtime};
+use ctr_state::RuntimeRef;
+
+use crate::error::EngineError;
+
+/// The runtimes that an engine was configured with. Other names are looked for in the system's directories for programs.
+#[derive(Clone, Default)]
+pub struct Runtimes {
+    builtin: BTreeMap<String, Arc<dyn OciRuntime>>,
+    paths: BTreeMap<String, PathBuf>,
+}
+
+impl fmt::Debug for Runtimes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let builtin: Vec<&String> = self.builtin.keys().collect();
+        f.debug_struct("Runtimes")
+            .field("builtin", &builtin)
+            .field("paths", &self.paths)
+            .finish()
+    }
+}
+
+impl Runtimes {
+    /// None: every name is looked for in the system.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a runtime that is part of the program. The monitor's program must know it too.
+    #[must_use]
+    pub fn with(mut self, name: &str, runtime: Arc<dyn OciRuntime>) -> Self {
+        self.builtin.insert(name.to_owned(), runtime);
+        self
+    }
+
+    /// Adds a program under a name.
+    #[must_use]
+    pub fn path(mut self, name: &str, path: PathBuf) -> Self {
+        self.paths.insert(name.to_owned(), path);
+        self
+    }
+
+    /// The names that were configured.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.builtin
+            .keys()
+            .chain(self.paths.keys())
+            .map(String::as_str)
+    }
+
+    /// What is recorded of the runtime that a request names: a name, or a path.
+    pub(crate) fn reference(&self, name: &str) -> Result<RuntimeRef, EngineError> {
+        if self.builtin.contains_key(name) {
+            return Ok(RuntimeRef {
+                name: name.to_owned(),
+                path: None,
+            });
+        }
+        if name.starts_with('/') {
+            let path = find_runtime(name, &[])?;
+            let file_name = path.file_name().unwrap_or(path.as_os_str());
+            return Ok(RuntimeRef {
+                name: file_name.to_string_lossy().into_owned(),
+                path: Some(path),
+            });
+        }
+        self.program(name)?;
+        Ok(RuntimeRef {
+            name: name.to_owned(),
+            path: None,
+        })
+    }
+
+    fn program(&self, name: &str) -> Result<PathBuf, EngineError> {
+        let configured = self.paths.get(name).and_then(|path| path.to_str());
+        Ok(find_runtime(configured.unwrap_or(name), &[])?)
+    }
+
+    /// The runtime as the monitor is told of it.
+    pub(crate) fn spec(&self, runtime: &RuntimeRef) -> Result<RuntimeSpec, EngineError> {
+        let kind = match &runtime.path {
+            Some(path) => RuntimeKind::Program { path: path.clone() },
+            None if self.builtin.contains_key(&runtime.name) => RuntimeKind::Builtin,
+            None => RuntimeKind::Program {
+                path: self.program(&runtime.name)?,
+            },
+        };
+        Ok(RuntimeSpec {
+            name: runtime.name.clone(),
+            kind,
+        })
+    }
+
+    /// The path of a runtime's program for people; empty for one that is part of this program, or is not there.
+    pub(crate) fn program_text(&self, runtime: &RuntimeRef) -> String {
+        match self.spec(runtime) {
+            Ok(RuntimeSpec {
+                kind: RuntimeKind::Program { path },
+                ..
+            }) => path.display().to_string(),
+            Ok(RuntimeSpec {
+                kind: RuntimeKind::Builtin,
+                ..
+            })
+            | Err(_) => String::new(),
+        }
+    }
+
+    /// The runtime for calls of the engine itself.
+    pub(crate) fn open(
+        &self,
+        runtime: &RuntimeRef,
+        run_dir: &Path,
+    ) -> Result<Arc<dyn OciRuntime>, EngineError> {
+        if let (None, Some(builtin)) = (&runtime.path, self.builtin.get(&runtime.name)) {
+            return Ok(Arc::clone(builtin));
+        }
+        let program = match &runtime.path {
+            Some(path) => path.clone(),
+            None => self.program(&runtime.name)?,
+        };
+        let config = CliRuntimeConfig::new(&runtime.name, program, run_dir);
+        Ok(Arc::new(CliRuntime::new(config)))
+    }
+}

@@ -1,0 +1,347 @@
+//! Init and start: from a container that is only described to one that runs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use ctr_events::EventKind;
+use ctr_monitor::protocol::{
+    AttachRequest, CleanupCommand, CleanupPromise, CreateRequest as MonitorRequest, LogTarget,
+    StdinMode as MonitorStdin,
+};
+use ctr_monitor::{MonitorClient, MonitorError, MonitorLaunch};
+use ctr_oci::{FailureKind, RuntimeFailure};
+use ctr_rootfs::{CommandCheck, command_check};
+use ctr_state::{IntentKind, Status, StdinMode, Trigger};
+use ctr_sys::{Child, Deadline, Sync, replace_file};
+
+use crate::container::{Container, LockedContainer};
+use crate::engine::{Engine, MONITOR_CGROUP};
+use crate::error::EngineError;
+use crate::prepare::{Prepared, prepare, search_path};
+use crate::reconcile::take_back;
+use crate::release::{Leftovers, release};
+use crate::session::Session;
+
+/// How long one call of a runtime may take.
+const RUNTIME_WAIT: Duration = Duration::from_secs(240);
+/// Beyond it, for the monitor around the runtime.
+const MONITOR_WAIT: Duration = Duration::from_secs(260);
+/// How long a monitor may take for what it does alone.
+const REPLY_WAIT: Duration = Duration::from_secs(30);
+
+/// How a container is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartRequest {
+    /// Whether the caller attaches.
+    pub attach: Attach,
+}
+
+/// Whether a start attaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// The container runs by itself.
+    None,
+    /// The caller gets its streams, from the first byte on, and sees to the cleanup.
+    Streams,
+}
+
+/// What a start led to.
+#[derive(Debug)]
+pub enum Started<'e> {
+    /// It ran already; nothing was done.
+    Already,
+    /// It runs by itself.
+    Detached,
+    /// It runs, and its streams are here.
+    Attached(Session<'e>),
+}
+
+impl<'e> Container<'e> {
+    /// Starts the container. One that has stopped and was not cleaned up after is cleaned up after first.
+    ///
+    /// # Errors
+    /// [`EngineError::WrongStatus`] when it is paused, stopping or being removed; [`EngineError::Runtime`] when its program cannot be
+    /// run. Nothing of the run is left then, and the status is what it was before.
+    pub fn start(&self, request: StartRequest) -> Result<Started<'e>, EngineError> {
+        self.lock("start")?.start(request)
+    }
+}
+
+impl Engine {
+    /// Creates a container and starts it under one lock.
+    ///
+    /// # Errors
+    /// Those of [`Engine::create`], as the outer result; those of [`Container::start`] inside, when the container exists.
+    pub fn run(
+        &self,
+        create: crate::CreateRequest,
+        start: StartRequest,
+    ) -> Result<(Container<'_>, Result<Started<'_>, EngineError>), EngineError> {
+        let locked = self.create_locked(create)?;
+        let container = locked.handle();
+        Ok((container, locked.start(start)))
+    }
+}
+
+impl<'e> LockedContainer<'e> {
+    /// As [`Container::start`], on a container whose lock is held; the lock is given up afterwards, because a run follows that takes
+    /// as long as it likes.
+    ///
+    /// # Errors
+    /// As [`Container::start`].
+    pub fn start(mut self, request: StartRequest) -> Result<Started<'e>, EngineError> {
+        let generation = self.record().generation();
+        let _span =
+            tracing::info_span!("start", container = self.id().short(), generation).entered();
+        match self.status() {
+            Status::Running => return Ok(Started::Already),
+            Status::Configured | Status::Exited | Status::Created => {}
+            Status::Stopped => self.cleanup()?,
+            Status::Paused | Status::Stopping | Status::Removing => {
+                return Err(self.wrong_status("start"));
+            }
+        }
+        let (client, monitor) = if self.status() == Status::Created {
+            let run_dir = self.engine().run_dir(self.id());
+            let client = MonitorClient::connect(&run_dir)?;
+            (client.ok_or(MonitorError::Gone { request: "start" })?, None)
+        } else {
+            let (client, monitor) = self.init(IntentKind::Start)?;
+            (client, Some(monitor))
+        };
+        match self.start_created(client, request) {
+            Ok(client) => Ok(self.started(client, monitor, request)),
+            Err(error) => {
+                let taken_back = take_back(&mut self, &error.to_string());
+                reap(monitor);
+                taken_back.and(Err(error))
+            }
+        }
+    }
+
+    fn started(
+        self,
+        client: MonitorClient,
+        monitor: Option<Child>,
+        request: StartRequest,
+    ) -> Started<'e> {
+        match request.attach {
+            Attach::None => {
+                if let Some(monitor) = monitor {
+                    monitor.detach();
+                }
+                Started::Detached
+            }
+            Attach::Streams => {
+                let generation = self.record().generation();
+                let init = self.record().init();
+                Started::Attached(Session::new(
+                    self.unlock(),
+                    generation,
+                    init,
+                    client,
+                    monitor,
+                ))
+            }
+        }
+    }
+
+    /// From Configured or Exited to Created. `next` is what the caller is about to do then: it is recorded in the same transaction.
+    fn init(&mut self, next: IntentKind) -> Result<(MonitorClient, Child), EngineError> {
+        let engine = self.engine();
+        let actor = engine.config().actor.clone();
+        let record = self.locked_record();
+        record.begin_generation();
+        let facts = record.edit();
+        facts.boot_id = Some(engine.boot().clone());
+        facts.started_by = Some(actor);
+        facts.created_paths.clear();
+        self.announce(IntentKind::Init);
+        self.save(&[])?;
+        let initialised = self.init_announced(next);
+        initialised.or_else(|error| {
+            // The undo of everything done so far is what recovery does too.
+            take_back(self, &error.to_string())?;
+            Err(error)
+        })
+    }
+
+    fn init_announced(&mut self, next: IntentKind) -> Result<(MonitorClient, Child), EngineError> {
+        let engine = self.engine();
+        // Leftovers of a run whose end nobody could clean up after would be taken for this one's.
+        release(engine, &Leftovers::of(self.locked_record()))?;
+        let name = self.locked_record().name().to_string();
+        let prepared = prepare(engine, self, &name)?;
+        if !prepared.created_paths.is_empty() {
+            self.locked_record()
+                .edit()
+                .created_paths
+                .clone_from(&prepared.created_paths);
+            self.save(&[])?;
+        }
+        let request = self.monitor_request(&prepared)?;
+        let launch = MonitorLaunch {
+            program: engine.config().program.clone(),
+            args: vec!["monitor".to_owned()],
+            empty_dir: engine.empty_dir()?,
+            cgroup: MONITOR_CGROUP.to_owned(),
+        };
+        let (mut client, monitor) = MonitorClient::spawn(&launch, &engine.cgroups()?)?;
+        let created = self.create_in(&mut client, request, &prepared, next);
+        match created {
+            Ok(()) => Ok((client, monitor)),
+            Err(error) => {
+                // Closing the connection has the monitor take everything back and end.
+                drop(client);
+                reap(Some(monitor));
+                Err(error)
+            }
+        }
+    }
+
+    fn create_in(
+        &mut self,
+        client: &mut MonitorClient,
+        request: MonitorRequest,
+        prepared: &Prepared,
+        next: IntentKind,
+    ) -> Result<(), EngineError> {
+        let deadline = Deadline::after(MONITOR_WAIT);
+        let created = client.create(request, &prepared.descriptors(), deadline);
+        let (init, monitor) = created.map_err(|error| self.explain(error, prepared))?;
+        if let Some(path) = self.config().pid_file.clone() {
+            replace_file(&path, init.pid.to_string().as_bytes(), 0o644, Sync::No)?;
+        }
+        let facts = self.locked_record().edit();
+        facts.init = Some(init);
+        facts.monitor = Some(monitor);
+        facts.error = None;
+        self.announce(next);
+        let event = self.event(EventKind::Init);
+        self.advance(Trigger::Init, &[event])
+    }
+
+    /// From Created to Running; the connection, attached where asked.
+    fn start_created(
+        &mut self,
+        mut client: MonitorClient,
+        request: StartRequest,
+    ) -> Result<MonitorClient, EngineError> {
+        let mut events = Vec::new();
+        if request.attach == Attach::Streams {
+            let attach = AttachRequest {
+                cleanup: CleanupPromise::Made,
+            };
+            client.attach(attach, Deadline::after(REPLY_WAIT))?;
+        }
+        let started_ns = self.engine().now_ns();
+        client.start(Deadline::after(MONITOR_WAIT))?;
+        self.locked_record().edit().started_ns = Some(started_ns);
+        self.locked_record().set_intent(None);
+        events.push(self.event(EventKind::Start));
+        if request.attach == Attach::Streams {
+            events.push(self.event(EventKind::Attach));
+        }
+        self.advance(Trigger::Start, &events)?;
+        Ok(client)
+    }
+
+    fn monitor_request(&self, prepared: &Prepared) -> Result<MonitorRequest, EngineError> {
+        let engine = self.engine();
+        let config = self.config();
+        let generation = self.record().generation();
+        let mut args = engine.config().engine_args.clone();
+        let command = ["container", "cleanup", "--generation"].map(str::to_owned);
+        args.extend(command);
+        args.extend([generation.to_string(), config.id.to_string()]);
+        Ok(MonitorRequest {
+            id: config.id.to_string(),
+            generation,
+            run_dir: prepared.run_dir.clone(),
+            runtime: engine.config().runtimes.spec(&config.runtime)?,
+            mounts: prepared.targets.clone(),
+            stdin: match config.process.stdin {
+                StdinMode::Null => MonitorStdin::Null,
+                StdinMode::Open => MonitorStdin::Open,
+            },
+            cgroup_path: config.cgroup_path.clone(),
+            monitor_cgroup: Some(MONITOR_CGROUP.to_owned()),
+            log: LogTarget::K8sFile {
+                path: config.log.path.clone(),
+            },
+            cleanup: CleanupCommand {
+                program: engine.config().program.clone(),
+                args,
+            },
+            runtime_deadline_ms: u64::try_from(RUNTIME_WAIT.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// Runtimes tell a missing program from other troubles by prose only: we look for ourselves.
+    fn explain(&self, error: MonitorError, prepared: &Prepared) -> EngineError {
+        let MonitorError::Runtime(failure) = error else {
+            return error.into();
+        };
+        let config = self.config();
+        let mut command = config
+            .process
+            .entrypoint
+            .iter()
+            .chain(&config.process.command);
+        let program = command.next().map_or("", String::as_str);
+        let user = &prepared.user;
+        let found = command_check(
+            &prepared.root,
+            program,
+            search_path(config),
+            &config.process.cwd,
+            user.uid,
+            &user.additional_gids,
+        );
+        let covered = |path: &Path| {
+            config
+                .volumes
+                .iter()
+                .any(|volume| path.starts_with(&volume.destination))
+        };
+        explain(failure, program, found, config.volumes.is_empty(), covered).into()
+    }
+}
+
+/// Sets the kind by what we saw, unless a volume may hold the program.
+fn explain(
+    failure: RuntimeFailure,
+    program: &str,
+    found: CommandCheck,
+    no_volumes: bool,
+    covered: impl Fn(&Path) -> bool,
+) -> RuntimeFailure {
+    let absolute = Path::new(program);
+    let judged = no_volumes || (absolute.is_absolute() && !covered(absolute));
+    let (kind, message) = match found {
+        CommandCheck::NotFound if judged => (
+            FailureKind::CommandNotFound,
+            format!("{program:?}: executable file not found in the container"),
+        ),
+        CommandCheck::NotExecutable { why } if judged => (
+            FailureKind::CommandNotExecutable,
+            format!("{program:?} cannot be executed: {why}"),
+        ),
+        CommandCheck::NotFound
+        | CommandCheck::NotExecutable { .. }
+        | CommandCheck::Executable(_) => return failure,
+    };
+    RuntimeFailure {
+        message,
+        kind,
+        ..failure
+    }
+}
+
+/// The monitor is our child: when it has ended, its zombie goes.
+fn reap(monitor: Option<Child>) {
+    if let Some(monitor) = monitor {
+        // It has been told to end; when it does not, it is not waited for and becomes init's.
+        drop(monitor.wait_deadline(Deadline::after(REPLY_WAIT)));
+    }
+}

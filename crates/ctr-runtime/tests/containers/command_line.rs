@@ -1,0 +1,124 @@
+//! The command line, as another engine would use it.
+
+use std::fs::File;
+use std::io::Read;
+use std::time::Duration;
+
+use ctr_oci::DeleteMode;
+use ctr_sys::{Deadline, ExitStatus, Launch, OutputLimits, Stdio, Subreaper, set_subreaper};
+use serde_json::Value;
+
+use crate::sandbox::{Sandbox, reap};
+
+struct Answer {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs this program as a runtime.
+fn runtime(sandbox: &Sandbox, words: &[&str]) -> Answer {
+    let output = command(sandbox, words)
+        .output(OutputLimits {
+            bytes: 1 << 20,
+            deadline: Deadline::after(Duration::from_secs(60)),
+        })
+        .unwrap();
+    Answer {
+        code: output.status.map_or(-1, ExitStatus::code),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn command(sandbox: &Sandbox, words: &[&str]) -> Launch {
+    Launch::program(std::env::current_exe().unwrap())
+        .arg("oci-runtime")
+        .arg("--root")
+        .arg(sandbox.root())
+        .arg("--log")
+        .arg(sandbox.path().join("log"))
+        .args(["--log-format", "json"])
+        .args(words)
+        .env("LISTEN_FDS", "5")
+        .cwd(sandbox.bundle())
+}
+
+fn check_fails(sandbox: &Sandbox, words: &[&str], part: &str) {
+    let answer = runtime(sandbox, words);
+    assert_eq!(answer.code, 1, "{words:?}");
+    assert!(answer.stderr.contains(part), "{words:?}: {}", answer.stderr);
+    let log = std::fs::read_to_string(sandbox.path().join("log")).unwrap();
+    let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!(last["level"], "error");
+    assert!(last["msg"].as_str().unwrap().contains(part), "{last}");
+}
+
+fn succeed(sandbox: &Sandbox, words: &[&str]) -> String {
+    let answer = runtime(sandbox, words);
+    assert_eq!(answer.code, 0, "{words:?}: {}", answer.stderr);
+    answer.stdout
+}
+
+pub(crate) fn the_verbs_work_as_those_of_runc() {
+    set_subreaper(Subreaper::On).unwrap();
+    let sandbox = Sandbox::script("echo $LISTEN_FDS; exec sleep 1000");
+    let id = sandbox.id.clone();
+    sandbox.write_spec();
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let create = command(&sandbox, &["create", "--pid-file", "../pid", &id])
+        .stdout(Stdio::Fd(write))
+        .spawn()
+        .unwrap();
+    assert_eq!(create.wait().unwrap(), ExitStatus::Exited(0));
+    let pid: i32 = std::fs::read_to_string(sandbox.pid_file())
+        .unwrap()
+        .parse()
+        .unwrap();
+
+    let state: Value = serde_json::from_str(&succeed(&sandbox, &["state", &id])).unwrap();
+    assert_eq!(
+        (&state["status"], &state["pid"]),
+        (&"created".into(), &pid.into())
+    );
+    let bundle = sandbox.bundle();
+    assert_eq!(state["bundle"].as_str(), bundle.to_str());
+    check_fails(&sandbox, &["create", &id], "exists already");
+
+    assert_eq!(succeed(&sandbox, &["start", &id]), "");
+    let mut byte = [0];
+    File::from(read).read_exact(&mut byte).unwrap();
+    assert_eq!(byte, *b"\n", "the runtime's environment leaked");
+    check_fails(&sandbox, &["delete", &id], "is running");
+    succeed(&sandbox, &["kill", "--all", &id, "KILL"]);
+    assert_eq!(reap(pid), ExitStatus::Signaled(ctr_sys::Signal::KILL));
+    let state: Value = serde_json::from_str(&succeed(&sandbox, &["state", &id])).unwrap();
+    assert_eq!(
+        (&state["status"], &state["pid"]),
+        (&"stopped".into(), &0.into())
+    );
+    succeed(&sandbox, &["delete", &id]);
+    sandbox.assert_gone();
+    check_fails(&sandbox, &["state", &id], "does not exist");
+    succeed(&sandbox, &["delete", "--force", &id]);
+    set_subreaper(Subreaper::Off).unwrap();
+}
+
+pub(crate) fn errors_go_to_the_log_and_leave_nothing() {
+    let sandbox = Sandbox::new(&["nonsense"]);
+    sandbox.write_spec();
+    check_fails(&sandbox, &["create", &sandbox.id], "command not found");
+    sandbox.assert_gone();
+    check_fails(&sandbox, &["nonsense"], "unknown verb");
+    check_fails(&sandbox, &["--systemd-cgroup", "state", "x"], "cgroupfs");
+    check_fails(&sandbox, &["state", "../x"], "container id");
+    sandbox.delete(DeleteMode::Force).unwrap();
+}
+
+pub(crate) fn features_and_version_are_told() {
+    let sandbox = Sandbox::new(&["true"]);
+    let features: Value = serde_json::from_str(&succeed(&sandbox, &["features"])).unwrap();
+    assert_eq!(features["linux"]["seccomp"]["enabled"], Value::Bool(false));
+    assert!(succeed(&sandbox, &["--version"]).contains("spec: 1."));
+    assert!(succeed(&sandbox, &["--help"]).starts_with("Usage:"));
+}

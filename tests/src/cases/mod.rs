@@ -1,0 +1,49 @@
+//! The cases, by feature. Each module has a table of its own, and all tables are listed here.
+
+pub(crate) mod crash;
+pub(crate) mod devices;
+pub(crate) mod environment;
+pub(crate) mod files;
+pub(crate) mod identity;
+pub(crate) mod inherit;
+pub(crate) mod lifecycle;
+pub(crate) mod listing;
+pub(crate) mod load;
+pub(crate) mod names;
+pub(crate) mod network;
+pub(crate) mod readers;
+pub(crate) mod refusals;
+pub(crate) mod rootfs_refusals;
+pub(crate) mod run;
+pub(crate) mod runtimes;
+pub(crate) mod signals;
+pub(crate) mod stop;
+
+use crate::harness::case::Case;
+
+/// The longest first, so that none of them is left alone at the end.
+const TABLES: &[&[Case]] = &[
+    load::CASES,
+    crash::CASES,
+    refusals::CASES,
+    stop::CASES,
+    lifecycle::CASES,
+    signals::CASES,
+    readers::CASES,
+    run::CASES,
+    identity::CASES,
+    environment::CASES,
+    files::CASES,
+    devices::CASES,
+    network::CASES,
+    inherit::CASES,
+    listing::CASES,
+    names::CASES,
+    rootfs_refusals::CASES,
+    runtimes::CASES,
+];
+
+/// All cases, in the order in which they are begun.
+pub(crate) fn all() -> Vec<Case> {
+    TABLES.iter().copied().flatten().copied().collect()
+}
