@@ -94,7 +94,7 @@ impl Engine {
                 undo.push("remove the id file", || remove_file(path));
             }
             let directory = self.layout().container(&config.id);
-            let locked = self.insert(name, &config)?;
+            let locked = self.insert(name.as_ref(), &config)?;
             undo.push("remove the row", {
                 let handle = locked.handle();
                 move || match handle.lock("create") {
@@ -111,12 +111,14 @@ impl Engine {
 
     fn insert(
         &self,
-        name: Option<ContainerName>,
+        name: Option<&ContainerName>,
         config: &Config,
     ) -> Result<LockedContainer<'_>, EngineError> {
         let mut random = random_numbers();
         loop {
-            let chosen = name.clone().unwrap_or_else(|| names::generate(&mut random));
+            let chosen = name
+                .cloned()
+                .unwrap_or_else(|| names::generate(&mut random));
             let event = self.event_of(EventKind::Create, &config.id, &chosen, config, 0);
             let new = NewContainer {
                 config: config.clone(),
@@ -202,7 +204,7 @@ fn check(request: &CreateRequest) -> Result<(), EngineError> {
     if first.is_none_or(String::is_empty) {
         return Err(EngineError::invalid(
             "command",
-            "",
+            &"",
             "there is no program to run",
         ));
     }
@@ -216,7 +218,7 @@ fn check(request: &CreateRequest) -> Result<(), EngineError> {
         let why = "the working directory must be an absolute path that does not lie in /proc";
         return Err(EngineError::invalid(
             "working directory",
-            cwd.display(),
+            &cwd.display(),
             why,
         ));
     }
@@ -224,7 +226,11 @@ fn check(request: &CreateRequest) -> Result<(), EngineError> {
         mount_destination(&volume.destination)?;
         if !volume.source.is_absolute() {
             let why = "the source of a volume must be an absolute path";
-            return Err(EngineError::invalid("volume", volume.source.display(), why));
+            return Err(EngineError::invalid(
+                "volume",
+                &volume.source.display(),
+                why,
+            ));
         }
         std::fs::symlink_metadata(&volume.source).map_err(|error| {
             SysError::new(

@@ -8,7 +8,7 @@ use ctr_state::{
     Config, ContainerId, ContainerName, IdOrName, Intent, IntentKind, LockedRecord, StateError,
     Store, StoreConfig,
 };
-use ctr_sys::{BootId, Cgroups, Deadline, PidStamp, create_private_dir};
+use ctr_sys::{BootId, Deadline, PidStamp, create_private_dir};
 
 use crate::container::Container;
 use crate::error::EngineError;
@@ -133,10 +133,6 @@ impl Engine {
 
     pub(crate) fn lock_deadline(&self) -> Deadline {
         Deadline::after(self.config.lock_wait)
-    }
-
-    pub(crate) fn cgroups(&self) -> Result<Cgroups, EngineError> {
-        Ok(Cgroups::detect()?)
     }
 
     pub(crate) fn cgroup_path(&self, id: &ContainerId) -> String {

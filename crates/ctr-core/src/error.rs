@@ -1,5 +1,7 @@
 //! The error of the engine, grouped by what a caller can do about it.
 
+use std::fmt;
+
 use ctr_monitor::MonitorError;
 use ctr_oci::{FailureKind, OciError, RuntimeFailure};
 use ctr_rootfs::RootfsError;
@@ -102,11 +104,11 @@ pub enum ExitHint {
 }
 
 impl EngineError {
-    pub(crate) fn invalid(what: &'static str, value: impl ToString, why: impl ToString) -> Self {
+    pub(crate) fn invalid(what: &'static str, value: &dyn fmt::Display, why: &str) -> Self {
         Self::Invalid {
             what,
             value: value.to_string(),
-            why: why.to_string(),
+            why: why.to_owned(),
         }
     }
 

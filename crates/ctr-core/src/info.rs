@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ctr_oci::{Verdict, version_verdict};
 use ctr_state::{RuntimeRef, Status};
-use ctr_sys::Deadline;
+use ctr_sys::{Cgroups, Deadline};
 use serde::Serialize;
 
 use crate::engine::Engine;
@@ -90,7 +90,7 @@ impl Engine {
             host: HostInfo {
                 kernel: names.release().to_string_lossy().into_owned(),
                 architecture: names.machine().to_string_lossy().into_owned(),
-                cgroups: self.cgroups()?.mode().as_str().to_owned(),
+                cgroups: Cgroups::detect()?.mode().as_str().to_owned(),
             },
             containers: self.counts()?,
             default_runtime: self.config().default_runtime.clone(),

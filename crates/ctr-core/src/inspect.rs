@@ -223,7 +223,7 @@ impl Container<'_> {
             namespace: String::new(),
             is_infra: false,
             is_service: false,
-            config: config_view(config)?,
+            config: config_view(config),
             host_config: host_config(config),
         })
     }
@@ -286,10 +286,10 @@ fn mounts(config: &Config) -> Vec<InspectMount> {
         .collect()
 }
 
-fn config_view(config: &Config) -> Result<InspectConfig, EngineError> {
+fn config_view(config: &Config) -> InspectConfig {
     let process = &config.process;
-    Ok(InspectConfig {
-        hostname: hostname(config)?,
+    InspectConfig {
+        hostname: hostname(config),
         user: process.user.clone(),
         tty: false,
         open_stdin: process.stdin == StdinMode::Open,
@@ -307,7 +307,7 @@ fn config_view(config: &Config) -> Result<InspectConfig, EngineError> {
         stop_signal: config.stop_signal.to_string(),
         stop_timeout: config.stop_timeout_s,
         create_command: config.create_command.clone(),
-    })
+    }
 }
 
 fn host_config(config: &Config) -> InspectHostConfig {

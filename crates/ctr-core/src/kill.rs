@@ -30,7 +30,7 @@ impl Container<'_> {
     }
 }
 
-impl<'e> LockedContainer<'e> {
+impl LockedContainer<'_> {
     /// Sends a signal and records it. One that asks a program to end counts as a stop by the user; others do not.
     ///
     /// # Errors

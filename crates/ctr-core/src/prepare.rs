@@ -15,7 +15,7 @@ use ctr_rootfs::{
 };
 use ctr_state::{Access, Config, NetworkMode, RootfsMode, VolumeConfig};
 use ctr_sys::{
-    CgroupMode, DetachedMount, MountAttributes, Recursion, Root, Sync, SysError,
+    CgroupMode, Cgroups, DetachedMount, MountAttributes, Recursion, Root, Sync, SysError,
     create_private_dir, replace_file,
 };
 
@@ -59,7 +59,7 @@ pub(crate) fn prepare(
     let rootfs = rootfs_of(engine, config).mount()?;
     check_layout(rootfs.root())?;
     let user = resolve_user(rootfs.root(), &UserSpec::parse(&config.process.user)?)?;
-    let hostname = hostname(config)?;
+    let hostname = hostname(config);
     let generated = generated_files(config, name, &hostname).write(&run_dir.join(GENERATED))?;
     let mut targets = vec![MountTarget {
         path: PathBuf::from(files::ROOTFS),
@@ -73,7 +73,7 @@ pub(crate) fn prepare(
     let binds = bind_mounts(config, &run_dir, &generated);
     let destinations: Vec<PathBuf> = binds.iter().map(|bind| bind.destination.clone()).collect();
     check_destinations(rootfs.root(), &destinations)?;
-    let spec = spec(engine, config, &user, &hostname, binds, &run_dir)?;
+    let spec = spec(config, &user, &hostname, binds, &run_dir)?;
     let created_paths = created_paths(engine, config, rootfs.root(), &spec)?;
     Bundle::write(&run_dir.join(files::BUNDLE), &spec)?;
     let rootfs = rootfs.into_mount();
@@ -100,22 +100,22 @@ pub(crate) fn rootfs_of(engine: &Engine, config: &Config) -> Rootfs {
 }
 
 /// The container's host name: its own, the host's in the host's network, else the short id.
-pub(crate) fn hostname(config: &Config) -> Result<String, EngineError> {
+pub(crate) fn hostname(config: &Config) -> String {
     if let Some(name) = &config.hostname {
-        return Ok(name.clone());
+        return name.clone();
     }
     match config.network {
-        NetworkMode::None => Ok(config.id.short().to_owned()),
+        NetworkMode::None => config.id.short().to_owned(),
         NetworkMode::Host => {
             let names = rustix::system::uname();
             let name = names.nodename().to_string_lossy().into_owned();
             // The host's own name may be one that we would refuse; the container must start all the same.
             let usable = name.parse::<Hostname>().is_ok();
-            Ok(if usable {
+            if usable {
                 name
             } else {
                 config.id.short().to_owned()
-            })
+            }
         }
     }
 }
@@ -185,7 +185,6 @@ fn bind_mounts(config: &Config, run_dir: &Path, generated: &[GeneratedMount]) ->
 }
 
 fn spec(
-    engine: &Engine,
     config: &Config,
     user: &ResolvedUser,
     hostname: &str,
@@ -193,7 +192,7 @@ fn spec(
     run_dir: &Path,
 ) -> Result<ctr_oci::Spec, EngineError> {
     let process = &config.process;
-    let unified = engine.cgroups()?.mode() == CgroupMode::Unified;
+    let unified = Cgroups::detect()?.mode() == CgroupMode::Unified;
     let mut builder = SpecBuilder::new(&run_dir.join(files::ROOTFS))
         .args(process.entrypoint.iter().chain(&process.command))
         .cwd(&process.cwd)

@@ -61,14 +61,10 @@ fn recover<'e>(
             Ok(container)
         }
         IntentKind::Start => recover_start(container),
-        // The signals are out, or can be sent again; what the container does is seen next.
-        IntentKind::Stop | IntentKind::Cleanup => {
-            container.locked_record().set_intent(None);
-            container.save(&[])?;
-            Ok(container)
-        }
         IntentKind::Remove if container.status() == Status::Removing => Err(removed(container)),
-        IntentKind::Remove => {
+        // Stop: the signals are out, or can be sent again. Cleanup and a removal that had not begun: the status says what is to be
+        // done. What the container does is seen next.
+        IntentKind::Stop | IntentKind::Cleanup | IntentKind::Remove => {
             container.locked_record().set_intent(None);
             container.save(&[])?;
             Ok(container)

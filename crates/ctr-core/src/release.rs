@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ctr_monitor::{MonitorClient, files};
-use ctr_oci::{DeleteMode, FailureKind, Target};
+use ctr_oci::{DeleteMode, Target};
 use ctr_rootfs::MountPoints;
 use ctr_state::{Config, ContainerId, RootfsMode};
-use ctr_sys::{Deadline, Liveness, PidRef, Root, Signal, remove_tree};
+use ctr_sys::{Cgroups, Deadline, Liveness, PidRef, Root, Signal, remove_tree};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -47,11 +47,15 @@ impl<'a> Leftovers<'a> {
 /// When something is still there afterwards.
 pub(crate) fn release(engine: &Engine, left: &Leftovers<'_>) -> Result<(), EngineError> {
     let run_dir = engine.run_dir(left.id);
+    let ended = end_monitor(&run_dir);
+    let killed = kill_processes(left);
+    delete_in_runtime(engine, left, &run_dir);
     let steps = [
-        end_monitor(&run_dir),
-        kill_processes(engine, left),
-        delete_in_runtime(engine, left, &run_dir),
-        remove_cgroup(engine, left),
+        ended,
+        killed,
+        Cgroups::detect()?
+            .remove(&left.config.cgroup_path)
+            .map_err(EngineError::from),
         remove_created(engine, left),
         remove_tree(&run_dir).map_err(EngineError::from),
     ];
@@ -84,8 +88,8 @@ fn end_monitor(run_dir: &Path) -> Result<(), EngineError> {
     Ok(())
 }
 
-fn kill_processes(engine: &Engine, left: &Leftovers<'_>) -> Result<(), EngineError> {
-    let cgroups = engine.cgroups()?;
+fn kill_processes(left: &Leftovers<'_>) -> Result<(), EngineError> {
+    let cgroups = Cgroups::detect()?;
     let deadline = Deadline::after(END_WAIT);
     if cgroups.kill_all(&left.config.cgroup_path, deadline)? {
         return Ok(());
@@ -98,38 +102,28 @@ fn kill_processes(engine: &Engine, left: &Leftovers<'_>) -> Result<(), EngineErr
     })
 }
 
-fn delete_in_runtime(
-    engine: &Engine,
-    left: &Leftovers<'_>,
-    run_dir: &Path,
-) -> Result<(), EngineError> {
+/// What counts is what is left, and that is looked at next: no process, no group, no state directory. So a failure is no news, and a
+/// runtime that was uninstalled does not keep its containers from being removed.
+fn delete_in_runtime(engine: &Engine, left: &Leftovers<'_>, run_dir: &Path) {
     let root = run_dir.join(files::RUNTIME);
     if !has_entries(&root) {
-        return Ok(());
+        return;
     }
-    // A runtime that was uninstalled must not keep its containers from being removed.
     let Ok(runtime) = engine.config().runtimes.open(&left.config.runtime, run_dir) else {
-        return Ok(());
+        return;
     };
     let target = Target {
         root: &root,
         id: left.id.as_str(),
         deadline: Deadline::after(DELETE_WAIT),
     };
-    match runtime.delete(target, DeleteMode::Force) {
-        Ok(()) => Ok(()),
-        Err(failure) if failure.kind == FailureKind::NoSuchContainer => Ok(()),
-        // What counts is what is left, and that is looked at next: no process, no group, no state directory.
-        Err(_) => Ok(()),
+    if let Err(failure) = runtime.delete(target, DeleteMode::Force) {
+        tracing::debug!(%failure, "the runtime did not delete the container");
     }
 }
 
 fn has_entries(directory: &Path) -> bool {
     std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
-}
-
-fn remove_cgroup(engine: &Engine, left: &Leftovers<'_>) -> Result<(), EngineError> {
-    Ok(engine.cgroups()?.remove(&left.config.cgroup_path)?)
 }
 
 /// Removes the mount points that runtimes made in a directory that is not ours, unless another container runs on it: removing a

@@ -114,7 +114,7 @@ impl<'e> Session<'e> {
                 }
             }
             if ready.stdin {
-                input.read()?;
+                input.read();
             }
             input.send(&self.client)?;
             while let Some(frame) = self.client.try_next_frame()? {
@@ -227,26 +227,21 @@ impl<'a> Input<'a> {
         self.source.filter(|_| self.pending.is_none())
     }
 
-    fn read(&mut self) -> Result<(), EngineError> {
+    fn read(&mut self) {
         let Some(source) = self.readable() else {
-            return Ok(());
+            return;
         };
         let mut buffer = vec![0; MAX_PAYLOAD];
         match rustix::io::read(source, &mut buffer) {
-            Ok(count) => {
-                buffer.truncate(count);
-                if count == 0 {
-                    self.source = None;
-                }
-                self.pending = Some(buffer);
-                Ok(())
-            }
-            Err(Errno::AGAIN | Errno::INTR) => Ok(()),
+            Err(Errno::AGAIN | Errno::INTR) => {}
             // A closed or unreadable input is an empty one.
-            Err(_) => {
+            Ok(0) | Err(_) => {
                 self.source = None;
                 self.pending = Some(Vec::new());
-                Ok(())
+            }
+            Ok(count) => {
+                buffer.truncate(count);
+                self.pending = Some(buffer);
             }
         }
     }

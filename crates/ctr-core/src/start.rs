@@ -12,7 +12,7 @@ use ctr_monitor::{MonitorClient, MonitorError, MonitorLaunch};
 use ctr_oci::{FailureKind, RuntimeFailure};
 use ctr_rootfs::{CommandCheck, command_check};
 use ctr_state::{IntentKind, Status, StdinMode, Trigger};
-use ctr_sys::{Child, Deadline, Sync, replace_file};
+use ctr_sys::{Cgroups, Child, Deadline, Sync, replace_file};
 
 use crate::container::{Container, LockedContainer};
 use crate::engine::{Engine, MONITOR_CGROUP};
@@ -186,7 +186,7 @@ impl<'e> LockedContainer<'e> {
             empty_dir: engine.empty_dir()?,
             cgroup: MONITOR_CGROUP.to_owned(),
         };
-        let (mut client, monitor) = MonitorClient::spawn(&launch, &engine.cgroups()?)?;
+        let (mut client, monitor) = MonitorClient::spawn(&launch, &Cgroups::detect()?)?;
         let created = self.create_in(&mut client, request, &prepared, next);
         match created {
             Ok(()) => Ok((client, monitor)),
@@ -298,38 +298,30 @@ impl<'e> LockedContainer<'e> {
             user.uid,
             &user.additional_gids,
         );
-        let covered = |path: &Path| {
-            config
-                .volumes
-                .iter()
-                .any(|volume| path.starts_with(&volume.destination))
-        };
-        explain(failure, program, found, config.volumes.is_empty(), covered).into()
+        // Where a volume may hold the program, our look into the root says nothing.
+        let path = Path::new(program);
+        let mut volumes = config.volumes.iter();
+        let covered =
+            volumes.any(|volume| !path.is_absolute() || path.starts_with(&volume.destination));
+        if covered {
+            return failure.into();
+        }
+        explain(failure, program, found).into()
     }
 }
 
-/// Sets the kind by what we saw, unless a volume may hold the program.
-fn explain(
-    failure: RuntimeFailure,
-    program: &str,
-    found: CommandCheck,
-    no_volumes: bool,
-    covered: impl Fn(&Path) -> bool,
-) -> RuntimeFailure {
-    let absolute = Path::new(program);
-    let judged = no_volumes || (absolute.is_absolute() && !covered(absolute));
+/// Sets the kind by what we saw.
+fn explain(failure: RuntimeFailure, program: &str, found: CommandCheck) -> RuntimeFailure {
     let (kind, message) = match found {
-        CommandCheck::NotFound if judged => (
+        CommandCheck::NotFound => (
             FailureKind::CommandNotFound,
             format!("{program:?}: executable file not found in the container"),
         ),
-        CommandCheck::NotExecutable { why } if judged => (
+        CommandCheck::NotExecutable { why } => (
             FailureKind::CommandNotExecutable,
             format!("{program:?} cannot be executed: {why}"),
         ),
-        CommandCheck::NotFound
-        | CommandCheck::NotExecutable { .. }
-        | CommandCheck::Executable(_) => return failure,
+        CommandCheck::Executable(_) => return failure,
     };
     RuntimeFailure {
         message,

@@ -81,7 +81,7 @@ mod tests {
     use std::cell::RefCell;
 
     fn failure() -> EngineError {
-        EngineError::invalid("test", "x", "expected")
+        EngineError::invalid("test", &"x", "expected")
     }
 
     #[test]
@@ -89,7 +89,8 @@ mod tests {
         let log = RefCell::new(Vec::new());
         let result: Result<(), _> = Undo::scope("test", |undo| {
             for name in ["a", "b", "c"] {
-                undo.push(name, || {
+                let log = &log;
+                undo.push(name, move || {
                     log.borrow_mut().push(name);
                     if name == "b" { Err(failure()) } else { Ok(()) }
                 });

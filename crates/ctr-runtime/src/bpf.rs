@@ -205,6 +205,9 @@ mod tests {
         panic!("the program does not end");
     }
 
+    /// Kind, access, major, minor; the answer.
+    type Request = (u32, u32, u32, u32, u64);
+
     fn rule(text: &str) -> DeviceRule {
         DeviceRule::parse(text).unwrap()
     }
@@ -214,7 +217,7 @@ mod tests {
         let character = DeviceKind::Character.code();
         let block = DeviceKind::Block.code();
         let (m, r, w) = (1, 2, 4);
-        let table: &[(&[&str], &[(u32, u32, u32, u32, u64)])] = &[
+        let table: &[(&[&str], &[Request])] = &[
             (&[], &[(character, r, 1, 3, 0)]),
             (
                 &["deny a", "allow c 1:3 rwm"],

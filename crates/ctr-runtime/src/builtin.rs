@@ -106,15 +106,13 @@ fn send(writer: &OwnedFd, answer: &Answer) -> i32 {
 }
 
 fn wait(helper: &Child, deadline: Deadline) -> Result<String> {
-    match helper.wait_deadline(deadline)? {
-        Some(end) => Ok(format!("{end:?}")),
-        None => {
-            helper.kill_and_wait()?;
-            Err(RuntimeError::Deadline {
-                what: "creating the container".to_owned(),
-            })
-        }
+    if let Some(end) = helper.wait_deadline(deadline)? {
+        return Ok(format!("{end:?}"));
     }
+    helper.kill_and_wait()?;
+    Err(RuntimeError::Deadline {
+        what: "creating the container".to_owned(),
+    })
 }
 
 /// Never blocks: the container's first process may hold the other end for a moment longer.

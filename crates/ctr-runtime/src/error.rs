@@ -36,7 +36,7 @@ pub(crate) enum RuntimeError {
     #[error("{what} did not end in time")]
     Deadline { what: String },
     /// A file does not hold what it should.
-    #[error("{path:?} is not readable as {form}")]
+    #[error("{} is not readable as {form}", .path.display())]
     Corrupt {
         path: PathBuf,
         form: &'static str,
@@ -78,7 +78,7 @@ impl RuntimeError {
 
     /// The failure of `operation` on a path.
     pub(crate) fn at(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let subject = format!("{path:?}");
+        let subject = path.display().to_string();
         move |source| SysError::new(operation, subject, source).into()
     }
 

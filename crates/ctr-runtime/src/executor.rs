@@ -90,10 +90,7 @@ fn command(spec: &Spec) -> Result<Command<'_>, Refusal> {
             arguments,
             environment: environment.unwrap_or_default(),
         }),
-        Some(_) | None => Err(refusal(
-            FailureKind::CommandNotFound,
-            "no command is given".to_owned(),
-        )),
+        Some(_) | None => Err(refusal(FailureKind::CommandNotFound, "no command is given")),
     }
 }
 
@@ -131,7 +128,7 @@ fn locate(name: &str, search_path: &str) -> Result<PathBuf, Refusal> {
     if name.is_empty() {
         return Err(refusal(
             FailureKind::CommandNotFound,
-            "the command is empty".to_owned(),
+            "the command is empty",
         ));
     }
     if name.contains('/') {
@@ -157,7 +154,7 @@ fn locate(name: &str, search_path: &str) -> Result<PathBuf, Refusal> {
         Some((path, error)) => Err(unexecutable(&path, &error)),
         None => Err(refusal(
             FailureKind::CommandNotFound,
-            format!("{name:?}: command not found in {search_path:?}"),
+            &format!("{name:?}: command not found in {search_path:?}"),
         )),
     }
 }
@@ -187,10 +184,12 @@ fn unexecutable(path: &Path, error: &io::Error) -> Refusal {
     } else {
         (FailureKind::CommandNotExecutable, "cannot execute")
     };
-    refusal(kind, format!("{why} {path:?}: {error}"))
+    refusal(kind, &format!("{why} {}: {error}", path.display()))
 }
 
-fn refusal(kind: FailureKind, message: String) -> Refusal {
+fn refusal(kind: FailureKind, message: &str) -> Refusal {
+    // Names come from the caller: the message stays one line.
+    let message = message.replace(char::is_control, " ");
     Refusal { kind, message }
 }
 
@@ -202,7 +201,7 @@ fn c_string(text: &str) -> Result<CString, Refusal> {
     CString::new(text).map_err(|_| {
         refusal(
             FailureKind::CommandNotExecutable,
-            "the command or its environment has a NUL byte".to_owned(),
+            "the command or its environment has a NUL byte",
         )
     })
 }

@@ -131,9 +131,9 @@ mod tests {
         reporter.log("first");
         reporter.clone().refuse(&refusal);
         reporter.log("second");
-        let reported = reports.drain();
-        assert_eq!(reported.refusal, Some(refusal));
-        assert_eq!(reported.log, ["first", "second"]);
+        let found = reports.drain();
+        assert_eq!(found.refusal, Some(refusal));
+        assert_eq!(found.log, ["first", "second"]);
     }
 
     #[test]
@@ -142,9 +142,9 @@ mod tests {
         for _ in 0..1000 {
             reporter.log(&"ä".repeat(3000));
         }
-        let reported = reports.drain();
-        assert!(reported.log.iter().map(String::len).sum::<usize>() <= RAW_LIMIT);
-        assert!(!reported.log.is_empty());
+        let found = reports.drain();
+        assert!(found.log.iter().map(String::len).sum::<usize>() <= RAW_LIMIT);
+        assert!(!found.log.is_empty());
     }
 
     #[test]

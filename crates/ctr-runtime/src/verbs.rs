@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use ctr_oci::{DeleteMode, KillScope, RuntimeState, RuntimeStatus, Target};
@@ -83,9 +83,8 @@ pub(crate) fn state(target: Target<'_>) -> Result<RuntimeState> {
 
 pub(crate) fn start(target: Target<'_>) -> Result<()> {
     let found = Found::new(target)?;
-    let record = match (&found.record, found.state().status) {
-        (Some(record), RuntimeStatus::Created) => record,
-        _ => return Err(found.wrong_status()),
+    let (Some(record), RuntimeStatus::Created) = (&found.record, found.state().status) else {
+        return Err(found.wrong_status());
     };
     // Recorded first: if we die in between, the container is taken for one that runs and waits for nothing, and is killed as such;
     // the other way round a running program could be deleted as "only created".
@@ -93,14 +92,14 @@ pub(crate) fn start(target: Target<'_>) -> Result<()> {
         phase: Phase::Started,
         ..record.clone()
     })?;
-    notify(found.place.library_directory())
+    notify(&found.place.library_directory())
 }
 
 /// Connects through the directory's descriptor: the path of a socket is limited to 107 bytes.
-fn notify(directory: PathBuf) -> Result<()> {
+fn notify(directory: &Path) -> Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(&directory, flags, Mode::empty());
-    let opened = opened.map_err(|errno| RuntimeError::at("open", &directory)(errno.into()))?;
+    let opened = rustix::fs::open(directory, flags, Mode::empty());
+    let opened = opened.map_err(|errno| RuntimeError::at("open", directory)(errno.into()))?;
     let socket = format!("/proc/self/fd/{}/{START_SOCKET}", opened.as_raw_fd());
     UnixStream::connect(socket)
         .and_then(|mut stream| stream.write_all(b"start container"))

@@ -74,10 +74,7 @@ fn devices_not_allowed_cannot_be_opened(env: &Env) -> Result<()> {
     check(&output.ok()?)?;
     // Making a new node of a forbidden device is no way around.
     let script = "mknod /tmp/sda b 8 0 2>/dev/null; test -e /tmp/sda && (exec 3< /tmp/sda) && echo open; true";
-    env.run(&[], &["sh", "-c", script])?.ok().map(|out| {
-        ensure!(!out.contains("open"), "a new node opens");
-        Ok(())
-    })?
+    env.run(&[], &["sh", "-c", script])?.prints("")
 }
 
 fn devices_stay_closed_after_a_restart(env: &Env) -> Result<()> {

@@ -35,7 +35,7 @@ fn host_is_the_hosts(env: &Env) -> Result<()> {
     // The host's interfaces are seen, and not to be changed.
     let output = env.run(
         &["--network", "host"],
-        &["ip", "link", "set", "lo", "mtu", "1000"],
+        &["ip", "link", "set", "lo", "mtu", "65536"],
     )?;
     ensure!(
         output.code != 0,

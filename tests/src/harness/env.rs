@@ -104,7 +104,10 @@ impl Env {
     pub(crate) fn words(&self, arguments: &[&str]) -> Vec<String> {
         let mut words = vec![self.ctr.to_string_lossy().into_owned()];
         words.extend(self.globals());
-        words.extend(self.runtime.flags().iter().map(|word| (*word).to_owned()));
+        // A call that chooses a runtime itself is not told one beforehand.
+        if !arguments.iter().any(|word| word.starts_with("--runtime")) {
+            words.extend(self.runtime.flags().iter().map(|word| (*word).to_owned()));
+        }
         words.extend(arguments.iter().map(|word| (*word).to_owned()));
         words
     }

@@ -228,7 +228,7 @@ impl Words {
         };
         match word.into_string() {
             Ok(text) => Ok(Some(text)),
-            Err(word) => Err(format!("{word:?} is not UTF-8")),
+            Err(word) => Err(format!("{} is not UTF-8", word.display())),
         }
     }
 

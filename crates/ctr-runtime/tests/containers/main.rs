@@ -1,4 +1,8 @@
 //! Real containers, as root. One thread only, because the calls under test fork: no test harness, the cases run one after another.
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests, though without the harness that marks them as such"
+)]
 
 mod command_line;
 mod devices;
@@ -30,6 +34,7 @@ const CASES: &[Case] = cases![
     process::signals_are_at_their_defaults,
     process::the_environment_is_that_of_the_specification_in_its_order,
     process::users_and_groups_are_those_of_the_specification,
+    process::capabilities_that_are_not_named_are_not_held,
     process::the_umask_is_022_or_what_is_asked_for,
     process::loopback_is_up_and_the_only_interface,
     process::the_default_devices_are_there,

@@ -115,6 +115,33 @@ pub(crate) fn users_and_groups_are_those_of_the_specification() {
     );
 }
 
+pub(crate) fn capabilities_that_are_not_named_are_not_held() {
+    let keys = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
+    for capabilities in [json!(null), json!({})] {
+        let sandbox = Sandbox::new(&[]).with("/process/capabilities", capabilities);
+        let found = status(sandbox, &keys);
+        assert!(
+            found
+                .iter()
+                .all(|line| line.ends_with(": 0000000000000000")),
+            "{found:?}"
+        );
+    }
+    // Of the others, root gets by execution what is in the bounding set.
+    let sandbox = Sandbox::new(&[]).with(
+        "/process/capabilities",
+        json!({ "bounding": ["CAP_CHOWN"] }),
+    );
+    let (none, chown) = ("0000000000000000", "0000000000000001");
+    let expected = [none, chown, chown, chown, none];
+    let expected: Vec<_> = keys
+        .iter()
+        .zip(expected)
+        .map(|(key, set)| format!("{key}: {set}"))
+        .collect();
+    assert_eq!(status(sandbox, &keys), expected);
+}
+
 pub(crate) fn the_umask_is_022_or_what_is_asked_for() {
     check(Sandbox::script("umask"), "0022\n");
     check(

@@ -2,21 +2,20 @@
 //!
 //! The library reads `config.json` itself. It is given a corrected copy, never the caller's file, so that what was checked is what runs.
 
+mod corrected;
+mod refused;
+
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
-use ctr_sys::{CgroupMode, FileKind, Root};
-use oci_spec::runtime::{Linux, LinuxNamespaceType, LinuxResources, Process, Spec};
+use ctr_sys::CgroupMode;
+use oci_spec::runtime::{Linux, LinuxNamespaceType, Spec};
 
 use crate::devices::{self, DeviceRule};
 use crate::error::{Result, RuntimeError};
 
 /// Larger specifications are refused.
 const SPEC_LIMIT: u64 = 16 << 20;
-/// Larger user databases of a container are not searched for a home directory.
-const PASSWD_LIMIT: u64 = 10 << 20;
-/// The umask of a process whose specification names none.
-const DEFAULT_UMASK: u32 = 0o022;
 
 /// Whether the loopback interface is ours to set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +61,7 @@ fn read_limited(path: &Path) -> Result<Vec<u8>> {
     let count = read.map_err(RuntimeError::at("read", path))?;
     if count as u64 > SPEC_LIMIT {
         return Err(RuntimeError::invalid(
-            format!("{path:?}"),
+            path.display().to_string(),
             "larger than 16 MiB",
         ));
     }
@@ -74,14 +73,8 @@ fn check(mut spec: Spec, bundle: &Path, mode: CgroupMode) -> Result<Checked> {
     if !version.starts_with("1.") {
         return Err(RuntimeError::unsupported(format!("ociVersion {version:?}")));
     }
-    refuse_all(&unsupported_top(&spec))?;
-    let process = spec.process().as_ref().ok_or_else(|| missing("process"))?;
-    check_process(process)?;
+    refused::check(&spec, mode)?;
     let linux = spec.linux().as_ref().ok_or_else(|| missing("linux"))?;
-    refuse_all(&unsupported_linux(linux))?;
-    if let Some(resources) = linux.resources() {
-        refuse_all(&unsupported_resources(resources, mode))?;
-    }
     let rules = linux
         .resources()
         .as_ref()
@@ -93,136 +86,12 @@ fn check(mut spec: Spec, bundle: &Path, mode: CgroupMode) -> Result<Checked> {
         annotations: spec.annotations().clone().unwrap_or_default(),
         spec: Spec::default(),
     };
-    correct(&mut spec, bundle)?;
+    corrected::correct(&mut spec, bundle)?;
     Ok(Checked { spec, ..checked })
-}
-
-/// What the specification asks for and whether it does: the first that is asked for refuses it.
-type Asked = [(&'static str, bool)];
-
-fn refuse_all(asked: &Asked) -> Result<()> {
-    match asked.iter().find(|(_, present)| *present) {
-        Some((what, _)) => Err(RuntimeError::unsupported(*what)),
-        None => Ok(()),
-    }
 }
 
 fn missing(what: &str) -> RuntimeError {
     RuntimeError::invalid(format!("the specification's {what}"), "missing")
-}
-
-fn unsupported_top(spec: &Spec) -> [(&'static str, bool); 2] {
-    let hooks = spec.hooks().as_ref();
-    [
-        (
-            "hooks",
-            hooks.is_some_and(|hooks| *hooks != Default::default()),
-        ),
-        ("vm", spec.vm().is_some()),
-    ]
-}
-
-fn check_process(process: &Process) -> Result<()> {
-    let named = |value: &Option<String>| value.as_deref().is_some_and(|text| !text.is_empty());
-    refuse_all(&[
-        ("process.terminal", process.terminal() == Some(true)),
-        ("process.selinuxLabel", named(process.selinux_label())),
-        ("process.apparmorProfile", named(process.apparmor_profile())),
-        (
-            "process.execCPUAffinity",
-            process.exec_cpu_affinity().is_some(),
-        ),
-    ])?;
-    if process.args().as_ref().is_none_or(Vec::is_empty) {
-        return Err(missing("process.args"));
-    }
-    if !process.cwd().is_absolute() {
-        let what = format!("process.cwd {:?}", process.cwd());
-        return Err(RuntimeError::invalid(what, "not an absolute path"));
-    }
-    Ok(())
-}
-
-fn unsupported_linux(linux: &Linux) -> [(&'static str, bool); 8] {
-    let has_namespace = |wanted| namespaces(linux).any(|(kind, _)| kind == wanted);
-    let own_mounts =
-        namespaces(linux).any(|(kind, path)| kind == LinuxNamespaceType::Mount && path.is_none());
-    let label = linux.mount_label().as_deref().unwrap_or_default();
-    [
-        ("linux.seccomp", linux.seccomp().is_some()),
-        ("linux.mountLabel", !label.is_empty()),
-        ("linux.intelRdt", linux.intel_rdt().is_some()),
-        ("linux.memoryPolicy", linux.memory_policy().is_some()),
-        ("linux.personality", linux.personality().is_some()),
-        (
-            "linux.netDevices",
-            linux
-                .net_devices()
-                .as_ref()
-                .is_some_and(|map| !map.is_empty()),
-        ),
-        ("a user namespace", has_namespace(LinuxNamespaceType::User)),
-        // Without one, the library would mount on the host.
-        ("a container without a new mount namespace", !own_mounts),
-    ]
-}
-
-fn unsupported_resources(
-    resources: &LinuxResources,
-    mode: CgroupMode,
-) -> Vec<(&'static str, bool)> {
-    let unified = mode == CgroupMode::Unified;
-    let memory = resources.memory().as_ref();
-    let io = resources.block_io().as_ref();
-    let weights = io
-        .and_then(|io| io.weight_device().as_deref())
-        .unwrap_or_default();
-    let has = |map: Option<bool>| map == Some(false);
-    vec![
-        (
-            "linux.resources.rdma",
-            has(resources.rdma().as_ref().map(HashMap::is_empty)),
-        ),
-        (
-            "linux.resources.unified on cgroup v1",
-            !unified && has(resources.unified().as_ref().map(HashMap::is_empty)),
-        ),
-        (
-            "linux.resources.network on cgroup v2",
-            unified
-                && resources.network().as_ref().is_some_and(|network| {
-                    network.class_id().is_some()
-                        || has(network.priorities().as_ref().map(Vec::is_empty))
-                }),
-        ),
-        (
-            "linux.resources.memory.kernel, kernelTCP, swappiness or disableOOMKiller on cgroup v2",
-            unified
-                && memory.is_some_and(|memory| {
-                    memory.kernel().is_some()
-                        || memory.kernel_tcp().is_some()
-                        || memory.swappiness().is_some()
-                        || memory.disable_oom_killer() == Some(true)
-                }),
-        ),
-        (
-            "linux.resources.cpu.burst on cgroup v1",
-            !unified
-                && resources
-                    .cpu()
-                    .as_ref()
-                    .is_some_and(|cpu| cpu.burst().is_some()),
-        ),
-        (
-            "linux.resources.blockIO.weightDevice on cgroup v1",
-            !unified && !weights.is_empty(),
-        ),
-        (
-            "linux.resources.blockIO.leafWeight",
-            io.is_some_and(|io| io.leaf_weight().is_some_and(|weight| weight > 0))
-                || weights.iter().any(|device| device.leaf_weight().is_some()),
-        ),
-    ]
 }
 
 fn namespaces(linux: &Linux) -> impl Iterator<Item = (LinuxNamespaceType, Option<&PathBuf>)> {
@@ -244,7 +113,7 @@ fn cgroup_path(linux: &Linux) -> Result<String> {
         .cgroups_path()
         .as_ref()
         .ok_or_else(|| missing("linux.cgroupsPath"))?;
-    let what = || format!("linux.cgroupsPath {path:?}");
+    let what = || format!("linux.cgroupsPath {}", path.display());
     let mut components = path.components();
     let absolute = components.next() == Some(Component::RootDir);
     let rest: Vec<_> = components.collect();
@@ -256,78 +125,6 @@ fn cgroup_path(linux: &Linux) -> Result<String> {
         Some(text) => Ok(text.to_owned()),
         None => Err(RuntimeError::invalid(what(), "must be UTF-8")),
     }
-}
-
-/// What the library would get wrong if it had the specification as it is.
-fn correct(spec: &mut Spec, bundle: &Path) -> Result<()> {
-    let root = spec.root_mut().as_mut().ok_or_else(|| missing("root"))?;
-    let rootfs = bundle.join(root.path());
-    root.set_path(rootfs.clone());
-    let tree = Root::open(&rootfs)?;
-    refuse_links(&tree, &rootfs)?;
-    if let Some(process) = spec.process_mut() {
-        let umask = process.user().umask().unwrap_or(DEFAULT_UMASK);
-        process.user_mut().set_umask(Some(umask));
-        set_home(process, &tree)?;
-    }
-    // Enforced by this crate instead.
-    if let Some(resources) = spec
-        .linux_mut()
-        .as_mut()
-        .and_then(|it| it.resources_mut().as_mut())
-    {
-        resources.set_devices(None);
-    }
-    Ok(())
-}
-
-/// A link in place of these directories would lead the runtime's own writes elsewhere.
-fn refuse_links(tree: &Root, rootfs: &Path) -> Result<()> {
-    for name in ["/proc", "/sys"] {
-        let found = tree.metadata_nofollow(Path::new(name))?;
-        if found.is_some_and(|found| found.kind != FileKind::Directory) {
-            let what = format!("{name} in {rootfs:?}");
-            return Err(RuntimeError::invalid(
-                what,
-                "must be a directory, not a link or a file",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Without `HOME` the library asks the C library for it inside the container, which may load a library of the container into a
-/// process that still holds descriptors of the host.
-fn set_home(process: &mut Process, tree: &Root) -> Result<()> {
-    let uid = process.user().uid();
-    let mut environment = process.env().clone().unwrap_or_default();
-    let is_set = |entry: &String| {
-        entry
-            .strip_prefix("HOME=")
-            .is_some_and(|home| !home.is_empty())
-    };
-    if !environment.iter().any(is_set) {
-        environment.retain(|entry| !entry.starts_with("HOME="));
-        let passwd = tree.read(Path::new("/etc/passwd"), PASSWD_LIMIT)?;
-        let home = home_of(uid, passwd.as_deref().unwrap_or_default());
-        environment.push(format!("HOME={home}"));
-    }
-    process.set_env(Some(environment));
-    Ok(())
-}
-
-/// The home directory of `uid` in a file in the form of `passwd(5)`.
-fn home_of(uid: u32, passwd: &[u8]) -> String {
-    let fallback = if uid == 0 { "/root" } else { "/" };
-    let uid = uid.to_string();
-    let text = String::from_utf8_lossy(passwd);
-    let home = text.lines().find_map(|line| {
-        let mut fields = line.split(':').skip(2);
-        (fields.next()? == uid).then(|| fields.nth(2)).flatten()
-    });
-    home.filter(|home| !home.is_empty())
-        .unwrap_or(fallback)
-        .to_owned()
 }
 
 #[cfg(test)]
@@ -511,15 +308,5 @@ mod tests {
                 "{name}"
             );
         }
-    }
-
-    #[test]
-    fn home_directories_are_looked_up() {
-        let passwd = b"root:x:0:0:r:/r:/bin/sh\nbad\nu:x:7:7::/home/u:/bin/sh\ne:x:8:8:::\n";
-        assert_eq!(home_of(0, passwd), "/r");
-        assert_eq!(home_of(7, passwd), "/home/u");
-        assert_eq!(home_of(8, passwd), "/");
-        assert_eq!(home_of(9, passwd), "/");
-        assert_eq!(home_of(0, b""), "/root");
     }
 }
