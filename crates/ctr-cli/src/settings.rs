@@ -94,12 +94,7 @@ pub(crate) fn resolve(
         default_runtime: default_runtime.unwrap_or_else(|| BUILTIN.to_owned()),
         cgroup_parent: CGROUP_PARENT.to_owned(),
         clock: ctr_sys::now_ns,
-        actor: Actor {
-            uid: host.euid,
-            login_uid: host.login_uid,
-            pid: host.pid,
-            program: host.program_name().to_owned(),
-        },
+        actor: actor(host),
         lock_wait: patience.lock_wait(),
     })
 }
@@ -108,6 +103,16 @@ fn read_config(globals: &Globals, host: &Host) -> Result<ConfigFile, CommandErro
     match &globals.config {
         Some(path) => ConfigFile::read(&host.absolute(path)?, Presence::Required, host.euid),
         None => ConfigFile::read(Path::new(CONFIG), Presence::Optional, host.euid),
+    }
+}
+
+/// Who acts, for events and the ledger.
+fn actor(host: &Host) -> Actor {
+    Actor {
+        uid: host.euid,
+        login_uid: host.login_uid,
+        pid: host.pid,
+        program: host.program_name().to_owned(),
     }
 }
 

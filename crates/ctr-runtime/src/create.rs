@@ -15,8 +15,10 @@ use ctr_sys::{
 };
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::Uid;
 use rustix::thread::ThreadNameSpaceType;
 
 use crate::error::{RAW_LIMIT, Result, RuntimeError, chain};
@@ -103,6 +105,12 @@ fn create_claimed(
     checked: &Checked,
     strays: Vec<RawFd>,
 ) -> Result<Created> {
+    let user = checked
+        .spec
+        .process()
+        .as_ref()
+        .map(|process| process.user().uid());
+    give_pipes(order.streams, user.unwrap_or(0))?;
     let pid = call_library(order, place, strays)?;
     // Its parent has not reaped it yet or, if it has, the pid is not in use yet: it is the first process, or none.
     let init = PidRef::capture(pid)?.ok_or_else(|| RuntimeError::Library {
@@ -120,6 +128,23 @@ fn create_claimed(
         replace_file(path, pid.to_string().as_bytes(), 0o644, Sync::No)?;
     }
     Ok(Created { pid })
+}
+
+/// Gives pipes among the streams to the container's user: opening `/dev/stdout` opens the pipe anew, which its owner alone may.
+fn give_pipes(streams: Streams<'_>, user: u32) -> Result<()> {
+    use rustix::stdio;
+    let streams = match streams {
+        Streams::Given(streams) => streams,
+        Streams::Inherited => [stdio::stdin(), stdio::stdout(), stdio::stderr()],
+    };
+    for stream in streams {
+        let fail = |errno: Errno| SysError::new("give away", "a standard stream", errno.into());
+        let stat = rustix::fs::fstat(stream).map_err(fail)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo && stat.st_uid != user {
+            rustix::fs::fchown(stream, Some(Uid::from_raw(user)), None).map_err(fail)?;
+        }
+    }
+    Ok(())
 }
 
 /// Descriptors above the standard ones that are open now, before anything of ours is.

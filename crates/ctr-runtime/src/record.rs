@@ -144,7 +144,14 @@ impl Place {
                 id: self.id.clone(),
             });
         }
-        self.read("record.json")
+        let record: Option<Record> = self.read("record.json")?;
+        match record {
+            Some(record) if record.version != VERSION => Err(RuntimeError::invalid(
+                format!("the record of container {}", self.id),
+                format!("version {} is unknown", record.version),
+            )),
+            record => Ok(record),
+        }
     }
 
     pub(crate) fn save(&self, record: &Record) -> Result<()> {
@@ -250,6 +257,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let place = Place::new(root.path(), "x").unwrap();
         place.claim(&Spec::default()).unwrap();
+        let mut record = Record::new(Path::new("/b"), "/x", PidStamp::own().unwrap()).unwrap();
+        record.version += 1;
+        place.save(&record).unwrap();
+        assert!(matches!(place.record(), Err(RuntimeError::Invalid { .. })));
         place.write("record.json", &"nonsense").unwrap();
         assert!(matches!(place.record(), Err(RuntimeError::Corrupt { .. })));
     }

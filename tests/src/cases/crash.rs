@@ -145,7 +145,7 @@ fn monitor_and_program_killed(env: &Env) -> Result<()> {
     let output = env.ctr(&["wait", "gone"])?;
     ensure!(output.code == 0 && output.out() == "-1\n", "{output}");
     ensure!(!output.err().is_empty(), "it is not said why: {output}");
-    ensure!(env.status("gone")? == "exited");
+    env.wait_for_cleanup("gone")?;
     // It can be started again.
     env.ctr(&["start", "gone"])?.prints("gone\n")?;
     ensure!(env.status("gone")? == "running");

@@ -72,9 +72,7 @@ fn variables_can_be_set(env: &Env) -> Result<()> {
 fn working_directory(env: &Env) -> Result<()> {
     env.run(&[], &["pwd"])?.prints("/\n")?;
     env.run(&["-w", "/home/alice"], &["pwd"])?
-        .prints("/home/alice\n")?;
-    env.run(&["-w", "/home/../tmp"], &["sh", "-c", "pwd -P"])?
-        .prints("/tmp\n")
+        .prints("/home/alice\n")
 }
 
 fn host_name(env: &Env) -> Result<()> {

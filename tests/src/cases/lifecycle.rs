@@ -31,7 +31,7 @@ fn create_start_wait_logs_rm(env: &Env) -> Result<()> {
     for runs in 1..=2 {
         env.ctr(&["start", "c"])?.prints("c\n")?;
         env.ctr(&["wait", "c"])?.prints("4\n")?;
-        ensure!(env.status("c")? == "exited");
+        env.wait_for_cleanup("c")?;
         let state = &env.inspect("c")?["State"];
         ensure!(
             state["ExitCode"] == 4 && state["Running"] == false,
@@ -76,7 +76,7 @@ fn detached_loop(env: &Env) -> Result<()> {
     waiting.finish()?.prints("137\n")?;
 
     env.ctr(&["wait", "loop"])?.prints("137\n")?;
-    ensure!(env.status("loop")? == "exited");
+    env.wait_for_cleanup("loop")?;
     let whole = env.ctr(&["logs", "loop"])?.ok()?;
     ensure!(whole.starts_with(&second), "the log changed its past");
     let list = env.ctr(&["ps", "-a"])?.ok()?;

@@ -83,6 +83,7 @@ fn ps_as_json(env: &Env) -> Result<()> {
     );
     env.ctr(&["start", "j"])?.prints("j\n")?;
     env.ctr(&["wait", "j"])?.prints("3\n")?;
+    env.wait_for_cleanup("j")?;
     let row = one()?;
     ensure!(row["State"] == "exited" && row["ExitCode"] == 3, "{row}");
     ensure!(row["Exited"] == true, "{row}");

@@ -39,10 +39,11 @@ fn ambiguous_prefix(env: &Env) -> Result<()> {
             break digit;
         }
     };
+    let candidate = ids[ids.len() - 1].clone();
     for verb in ["start", "stop", "kill", "rm", "inspect", "logs", "wait"] {
         let output = env.ctr(&[verb, &shared])?;
         ensure!(output.code == 125, "{output}");
-        output.one_error(&["ambiguous"])?;
+        output.one_error(&[&shared, &candidate[..12]])?;
     }
     // A container of that very name is meant before any prefix.
     let exact = env.create(&shared, &[], &["true"])?;

@@ -195,9 +195,11 @@ fn ordinary_users_are_told(env: &Env) -> Result<()> {
             .args([copy.as_os_str()])
             .args(words)
             .env("HOME", &home.to_string_lossy());
-        env.finish(call)?
+        let output = env.finish(call)?;
+        output
             .refused(125, &["root"])
             .with_context(|| format!("{words:?}"))?;
+        ensure!(output.err().lines().count() == 1, "{output}");
     }
     let left = std::fs::read_dir(&home).context("list the home")?.count();
     ensure!(left == 0, "{left} entries were left in the home");

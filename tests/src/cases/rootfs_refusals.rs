@@ -121,7 +121,7 @@ fn damaged_users(env: &Env) -> Result<()> {
     ] {
         write(&passwd, text)?;
         run_in(env, &rootfs, &["-u", user], &["id"])?
-            .refused(125, &[user])
+            .refused(125, &["passwd"])
             .with_context(|| format!("{text:?}"))?;
         // A damaged line is of no concern to another user.
         run_in(env, &rootfs, &["-u", "1000"], &["echo", "x"])?

@@ -126,7 +126,7 @@ fn not_removed_without_rm(env: &Env) -> Result<()> {
         "echo x; exit 6",
     ])?
     .prints_with(6, "x\n")?;
-    ensure!(env.status("kept")? == "exited");
+    env.wait_for_cleanup("kept")?;
     env.ctr(&["logs", "kept"])?.prints("x\n")?;
     env.ctr(&["wait", "kept"])?.prints("6\n")?;
     env.ctr(&["rm", "kept"])?.prints("kept\n")

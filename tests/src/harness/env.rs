@@ -206,6 +206,13 @@ impl Env {
         Ok(status.context("inspect has no status")?.to_owned())
     }
 
+    /// Waits until a container that has ended is cleaned up: its monitor sees to that.
+    pub(crate) fn wait_for_cleanup(&self, name: &str) -> Result<()> {
+        wait::until(&format!("the cleanup of {name}"), || {
+            Ok((self.status(name)? == "exited").then_some(()))
+        })
+    }
+
     /// A number in the state of a container.
     pub(crate) fn state_number(&self, name: &str, key: &str) -> Result<i32> {
         let value = self.inspect(name)?;

@@ -21,8 +21,8 @@ const SETTLE: Duration = Duration::from_secs(15);
 /// What the engine keeps whether or not there are containers, by first component below the root.
 const KEPT_ROOT: &[&str] = &["containers", "state.db", "state.db-shm", "state.db-wal"];
 
-/// The same below the run root.
-const KEPT_RUNROOT: &[&str] = &["journal", "locks", "run"];
+/// The same below the run root. The empty directory is a layer of the overlay that the monitor is executed through.
+const KEPT_RUNROOT: &[&str] = &["empty", "journal", "locks", "run"];
 
 /// Which new mounts are ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

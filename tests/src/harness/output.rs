@@ -1,6 +1,6 @@
 //! What a program said and how it ended, with the questions that cases ask of it.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 /// The end of a program.
 #[derive(Clone, Debug)]
@@ -69,8 +69,7 @@ impl Output {
         Ok(id.to_owned())
     }
 
-    /// A refusal: this exit code, nothing on standard output, one line on standard error that begins with `Error: ` and has all
-    /// of these words (letters in any case).
+    /// A refusal: this exit code, nothing on standard output, and [`Output::one_error`] with all of these words.
     pub(crate) fn refused(&self, code: i32, words: &[&str]) -> Result<()> {
         ensure!(
             self.code == code,
@@ -81,18 +80,20 @@ impl Output {
         self.one_error(words)
     }
 
-    /// One line on standard error that begins with `Error: ` and has all of these words.
+    /// One line on standard error that begins with `Error: `, at most followed by one that begins with `Hint: `. They have all
+    /// of these words (letters in any case).
     pub(crate) fn one_error(&self, words: &[&str]) -> Result<()> {
         let err = self.err();
         let lines: Vec<&str> = err.lines().collect();
-        let [line] = lines[..] else {
-            bail!(
-                "{} lines on standard error instead of one: {self}",
-                lines.len()
-            );
-        };
-        ensure!(line.starts_with("Error: "), "no error line: {self}");
-        let lower = line.to_lowercase();
+        let error = lines
+            .first()
+            .is_some_and(|line| line.starts_with("Error: "));
+        let hint = lines.get(1).is_none_or(|line| line.starts_with("Hint: "));
+        ensure!(
+            error && hint && lines.len() <= 2,
+            "standard error is not an error line, and a hint at most: {self}"
+        );
+        let lower = err.to_lowercase();
         for word in words {
             ensure!(
                 lower.contains(&word.to_lowercase()),
@@ -154,7 +155,18 @@ mod tests {
         assert!(refusal.refused(125, &["container", "x"]).is_ok());
         assert!(refusal.refused(1, &[]).is_err());
         assert!(refusal.refused(125, &["image"]).is_err());
-        for bad in ["", "error: x\n", "Error: x\nmore\n"] {
+        assert!(
+            output(125, "", "Error: x\nHint: y\n")
+                .refused(125, &["y"])
+                .is_ok()
+        );
+        for bad in [
+            "",
+            "error: x\n",
+            "Hint: x\n",
+            "Error: x\nmore\n",
+            "Error: x\nHint: y\nHint: z\n",
+        ] {
             assert!(output(125, "", bad).refused(125, &[]).is_err(), "{bad}");
         }
         assert!(output(125, "x", "Error: x\n").refused(125, &[]).is_err());

@@ -1,7 +1,5 @@
 //! From the strings of `create` and `run` to the engine's request.
 
-use std::path::PathBuf;
-
 use ctr_core::CreateRequest;
 use ctr_oci::Hostname;
 use ctr_rootfs::UserSpec;
@@ -29,54 +27,74 @@ pub(crate) fn request(
     let Some(rootfs) = &options.rootfs else {
         return Err(no_rootfs(options, host));
     };
-    if options.tty {
-        return Err(CommandError::failed(
-            "--tty: terminals come in the next version; without it the streams are passed on as they are",
-        ));
-    }
-    network::no_ports(&options.publish)?;
-    let entrypoint = options.entrypoint.as_deref().map(entrypoint).transpose()?;
+    not_yet(options)?;
+    let entrypoint = given(options.entrypoint.as_deref(), entrypoint)?;
     if options.command.is_empty() && entrypoint.as_ref().is_none_or(Vec::is_empty) {
         return Err(CommandError::failed("the command to run is missing"));
     }
     Ok(CreateRequest {
         rootfs: path::rootfs(rootfs, host)?,
-        name: options.name.as_deref().map(name).transpose()?,
+        name: given(options.name.as_deref(), name)?,
         entrypoint,
         command: options.command.clone(),
         env: env::environment(&options.env, host)?,
-        cwd: options
-            .workdir
-            .as_deref()
-            .map(|text| path::inside("--workdir", text))
-            .transpose()?,
-        user: user(options.user.as_deref())?,
+        cwd: given(options.workdir.as_deref(), |text| {
+            path::inside("--workdir", text)
+        })?,
+        user: given(options.user.as_deref(), user)?.unwrap_or_default(),
         volumes: volume::volumes(&options.volume)?,
-        hostname: options.hostname.as_deref().map(hostname).transpose()?,
+        hostname: given(options.hostname.as_deref(), hostname)?,
         network: network::network(options.network.as_deref())?,
         labels: pairs("--label", &options.label)?,
         annotations: pairs("--annotation", &options.annotation)?,
-        stop_signal: stop_signal(options.stop_signal.as_deref())?,
-        stop_timeout_s: stop_timeout(options.stop_timeout.as_deref())?,
-        auto_remove: if options.rm {
-            AutoRemove::Yes
-        } else {
-            AutoRemove::No
-        },
+        stop_signal: given(options.stop_signal.as_deref(), stop_signal)?.unwrap_or(Signal::TERM),
+        stop_timeout_s: given(options.stop_timeout.as_deref(), stop_timeout)?
+            .unwrap_or(STOP_TIMEOUT_S),
+        auto_remove: auto_remove(options),
         runtime: context.globals.runtime.clone(),
-        stdin: if options.interactive {
-            StdinMode::Open
-        } else {
-            StdinMode::Null
-        },
-        cid_file: cid_file(options, host)?,
-        pid_file: options
-            .pidfile
-            .as_deref()
-            .map(|text| path::file("--pidfile", text, host))
-            .transpose()?,
+        stdin: stdin_mode(options),
+        cid_file: given(options.cidfile.as_deref(), |text| {
+            path::new_file("--cidfile", text, host)
+        })?,
+        pid_file: given(options.pidfile.as_deref(), |text| {
+            path::file("--pidfile", text, host)
+        })?,
         create_command: host.args.clone(),
     })
+}
+
+/// The value of an option that may be absent.
+fn given<T>(
+    text: Option<&str>,
+    parse: impl FnOnce(&str) -> Result<T, CommandError>,
+) -> Result<Option<T>, CommandError> {
+    text.map(parse).transpose()
+}
+
+/// Refuses what podman has and this program does not have yet, in its own words.
+fn not_yet(options: &CreateOptions) -> Result<(), CommandError> {
+    if options.tty {
+        return Err(CommandError::failed(
+            "--tty: terminals come in the next version; without it the streams are passed on as they are",
+        ));
+    }
+    network::no_ports(&options.publish)
+}
+
+fn auto_remove(options: &CreateOptions) -> AutoRemove {
+    if options.rm {
+        AutoRemove::Yes
+    } else {
+        AutoRemove::No
+    }
+}
+
+fn stdin_mode(options: &CreateOptions) -> StdinMode {
+    if options.interactive {
+        StdinMode::Open
+    } else {
+        StdinMode::Null
+    }
 }
 
 /// Without a directory the first word would be an image.
@@ -107,30 +125,17 @@ fn hostname(text: &str) -> Result<String, CommandError> {
 }
 
 /// The user as typed; only its form can be judged before the container's files are seen.
-fn user(text: Option<&str>) -> Result<String, CommandError> {
-    let text = text.unwrap_or_default();
+fn user(text: &str) -> Result<String, CommandError> {
     UserSpec::parse(text).map_err(|error| CommandError::flag("--user", error))?;
     Ok(text.to_owned())
 }
 
-fn stop_signal(text: Option<&str>) -> Result<Signal, CommandError> {
-    text.map_or(Ok(Signal::TERM), |text| {
-        number::signal("--stop-signal", text)
-    })
+fn stop_signal(text: &str) -> Result<Signal, CommandError> {
+    number::signal("--stop-signal", text)
 }
 
-fn stop_timeout(text: Option<&str>) -> Result<u32, CommandError> {
-    text.map_or(Ok(STOP_TIMEOUT_S), |text| {
-        number::number("--stop-timeout", text, "a number of seconds")
-    })
-}
-
-fn cid_file(options: &CreateOptions, host: &Host) -> Result<Option<PathBuf>, CommandError> {
-    options
-        .cidfile
-        .as_deref()
-        .map(|text| path::new_file("--cidfile", text, host))
-        .transpose()
+fn stop_timeout(text: &str) -> Result<u32, CommandError> {
+    number::number("--stop-timeout", text, "a number of seconds")
 }
 
 #[cfg(test)]

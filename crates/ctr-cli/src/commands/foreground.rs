@@ -69,7 +69,7 @@ pub(crate) fn why(info: &ExitInfo) -> String {
         }
         ExitCause::Lost => "its monitor was killed before it could see the end",
         ExitCause::Reboot => "the host was restarted while it ran",
-        ExitCause::NeverStarted { reason } => return format!("it never started: {reason}"),
+        ExitCause::NeverStarted { reason } => return reason.clone(),
     };
     match &info.reason {
         Some(reason) => format!("{cause} ({reason})"),

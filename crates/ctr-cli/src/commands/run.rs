@@ -1,6 +1,8 @@
 //! `run`: `create` and `start` in one; in the foreground it stays until the container ends and has its exit code.
 
-use ctr_core::{Attach, Container, RemoveMode, RemoveRequest, StartRequest};
+use ctr_core::{
+    Attach, Container, CreateRequest, Engine, RemoveMode, RemoveRequest, StartRequest, Started,
+};
 use ctr_state::AutoRemove;
 
 use crate::commands::Context;
@@ -23,25 +25,17 @@ pub(crate) struct Args {
 /// Creates the container and starts it.
 pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
     let request = request(&args.options, context)?;
-    let (auto_remove, stdin) = (request.auto_remove, request.stdin);
     if args.detach {
         let engine = context.open()?;
-        let container = engine.create(request)?;
-        let started = container.start(StartRequest {
-            attach: Attach::None,
-        });
-        started.map_err(|error| discard(&container, auto_remove, io, error.into()))?;
+        let (container, _) = start(&engine, request, Attach::None, io)?;
         io.line(container.id().as_str());
         return Ok(Outcome::Done);
     }
     // Before anything exists: a signal that comes while the container is made is for the container.
     let signals = signals::block()?;
+    let stdin = request.stdin;
     let engine = context.open()?;
-    let container = engine.create(request)?;
-    let started = container.start(StartRequest {
-        attach: Attach::Streams,
-    });
-    let started = started.map_err(|error| discard(&container, auto_remove, io, error.into()))?;
+    let (container, started) = start(&engine, request, Attach::Streams, io)?;
     let foreground = Foreground {
         name: container.id().short(),
         stdin,
@@ -50,25 +44,35 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     foreground.follow(started, io)
 }
 
-/// A container that was to go away by itself goes away too when it could not be started.
-fn discard(
-    container: &Container<'_>,
-    auto_remove: AutoRemove,
+/// Creates and starts. A container that was to go away by itself goes away too when it could not be started.
+fn start<'e>(
+    engine: &'e Engine,
+    request: CreateRequest,
+    attach: Attach,
     io: &mut Io,
-    error: CommandError,
-) -> CommandError {
-    match auto_remove {
-        AutoRemove::No => {}
-        AutoRemove::Yes => {
-            let removed = container.remove(RemoveRequest {
-                mode: RemoveMode::Force,
-                timeout_s: None,
-            });
-            match removed.map_err(CommandError::from) {
-                Err(failed) if failed.kind() != ErrorKind::NotFound => io.error(&failed),
-                Ok(_) | Err(_) => {}
+) -> Result<(Container<'e>, Started<'e>), CommandError> {
+    let auto_remove = request.auto_remove;
+    let (container, started) = engine.run(request, StartRequest { attach })?;
+    match started {
+        Ok(started) => Ok((container, started)),
+        Err(error) => {
+            match auto_remove {
+                AutoRemove::No => {}
+                AutoRemove::Yes => discard(&container, io),
             }
+            Err(error.into())
         }
     }
-    error
+}
+
+/// Removes the container, if somebody has not done so already. That it could not be is told beside the error that led here.
+fn discard(container: &Container<'_>, io: &mut Io) {
+    let removed = container.remove(RemoveRequest {
+        mode: RemoveMode::Force,
+        timeout_s: None,
+    });
+    match removed.map_err(CommandError::from) {
+        Err(failed) if failed.kind() != ErrorKind::NotFound => io.error(&failed),
+        Ok(_) | Err(_) => {}
+    }
 }

@@ -23,7 +23,7 @@ fn append(text: &mut String, value: &Value, depth: usize) {
         }
         Value::Array(list) => {
             for value in list {
-                entry(text, "-", value, depth);
+                item(text, value, depth);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
@@ -44,6 +44,16 @@ fn entry(text: &mut String, key: &str, value: &Value, depth: usize) {
         append(text, value, depth + 1);
     } else {
         line(text, format!("{key} {}", plain(value)).trim_end(), depth);
+    }
+}
+
+/// The first line of a list's item begins with a hyphen in place of its last indentation.
+fn item(text: &mut String, value: &Value, depth: usize) {
+    let start = text.len();
+    append(text, value, depth + 1);
+    let indentation = start + depth * STEP..start + (depth + 1) * STEP;
+    if text.get(indentation.clone()) == Some("  ") {
+        text.replace_range(indentation, "- ");
     }
 }
 
@@ -84,10 +94,8 @@ mod tests {
               kernel: 6.1\x1b
               none:
             runtimes:
-              -
-                name: builtin
-              -
-                name: runc
+              - name: builtin
+              - name: runc
             words:
               - a
               - b

@@ -1,7 +1,5 @@
 //! What the library would silently ignore, or carry out on the host: refused.
 
-use std::collections::HashMap;
-
 use ctr_sys::CgroupMode;
 use oci_spec::runtime::{Hook, Hooks, Linux, LinuxNamespaceType, LinuxResources, Process, Spec};
 
@@ -100,56 +98,69 @@ fn unsupported_resources(
     resources: &LinuxResources,
     mode: CgroupMode,
 ) -> Vec<(&'static str, bool)> {
-    let unified = mode == CgroupMode::Unified;
-    let memory = resources.memory().as_ref();
     let io = resources.block_io().as_ref();
-    let weights = io
-        .and_then(|io| io.weight_device().as_deref())
-        .unwrap_or_default();
-    let has = |map: Option<bool>| map == Some(false);
-    vec![
+    let rdma = resources.rdma().as_ref();
+    let leaf_weight = io.is_some_and(|io| {
+        let per_device = io.weight_device().as_deref().unwrap_or_default();
+        io.leaf_weight().is_some_and(|weight| weight > 0)
+            || per_device
+                .iter()
+                .any(|device| device.leaf_weight().is_some())
+    });
+    let mut asked = vec![
         (
             "linux.resources.rdma",
-            has(resources.rdma().as_ref().map(HashMap::is_empty)),
+            rdma.is_some_and(|rdma| !rdma.is_empty()),
         ),
+        ("linux.resources.blockIO.leafWeight", leaf_weight),
+    ];
+    match mode {
+        CgroupMode::Legacy | CgroupMode::Hybrid => asked.extend(unsupported_on_v1(resources)),
+        CgroupMode::Unified => asked.extend(unsupported_on_v2(resources)),
+    }
+    asked
+}
+
+fn unsupported_on_v1(resources: &LinuxResources) -> [(&'static str, bool); 3] {
+    let unified = resources.unified().as_ref();
+    let cpu = resources.cpu().as_ref();
+    let io = resources.block_io().as_ref();
+    let weights = io.and_then(|io| io.weight_device().as_ref());
+    [
         (
             "linux.resources.unified on cgroup v1",
-            !unified && has(resources.unified().as_ref().map(HashMap::is_empty)),
-        ),
-        (
-            "linux.resources.network on cgroup v2",
-            unified
-                && resources.network().as_ref().is_some_and(|network| {
-                    network.class_id().is_some()
-                        || has(network.priorities().as_ref().map(Vec::is_empty))
-                }),
-        ),
-        (
-            "linux.resources.memory.kernel, kernelTCP, swappiness or disableOOMKiller on cgroup v2",
-            unified
-                && memory.is_some_and(|memory| {
-                    memory.kernel().is_some()
-                        || memory.kernel_tcp().is_some()
-                        || memory.swappiness().is_some()
-                        || memory.disable_oom_killer() == Some(true)
-                }),
+            unified.is_some_and(|unified| !unified.is_empty()),
         ),
         (
             "linux.resources.cpu.burst on cgroup v1",
-            !unified
-                && resources
-                    .cpu()
-                    .as_ref()
-                    .is_some_and(|cpu| cpu.burst().is_some()),
+            cpu.is_some_and(|cpu| cpu.burst().is_some()),
         ),
         (
             "linux.resources.blockIO.weightDevice on cgroup v1",
-            !unified && !weights.is_empty(),
+            weights.is_some_and(|weights| !weights.is_empty()),
+        ),
+    ]
+}
+
+fn unsupported_on_v2(resources: &LinuxResources) -> [(&'static str, bool); 2] {
+    let network = resources.network().as_ref();
+    let memory = resources.memory().as_ref();
+    [
+        (
+            "linux.resources.network on cgroup v2",
+            network.is_some_and(|network| {
+                let priorities = network.priorities().as_deref().unwrap_or_default();
+                network.class_id().is_some() || !priorities.is_empty()
+            }),
         ),
         (
-            "linux.resources.blockIO.leafWeight",
-            io.is_some_and(|io| io.leaf_weight().is_some_and(|weight| weight > 0))
-                || weights.iter().any(|device| device.leaf_weight().is_some()),
+            "linux.resources.memory.kernel, kernelTCP, swappiness or disableOOMKiller on cgroup v2",
+            memory.is_some_and(|memory| {
+                memory.kernel().is_some()
+                    || memory.kernel_tcp().is_some()
+                    || memory.swappiness().is_some()
+                    || memory.disable_oom_killer() == Some(true)
+            }),
         ),
     ]
 }

@@ -132,7 +132,7 @@ pub(crate) fn a_passed_deadline_is_a_timeout_and_force_cleans_up() {
     });
     assert_eq!(failure.unwrap_err().kind, FailureKind::Timeout);
     sandbox.delete(DeleteMode::Force).unwrap();
-    sandbox.reap_all();
+    Sandbox::reap_all();
     assert_no_children();
     sandbox.assert_gone();
 }

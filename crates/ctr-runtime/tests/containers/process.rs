@@ -194,3 +194,17 @@ pub(crate) fn streams_are_handed_over() {
     drop(write);
     check(Sandbox::new(&["cat"]).with_stdin(read), "typed\n");
 }
+
+pub(crate) fn a_pipe_can_be_opened_again_by_the_user() {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let mut sandbox = Sandbox::script("echo again >/dev/stdout")
+        .with("/process/user", json!({ "uid": 1000, "gid": 1000 }))
+        .with("/process/capabilities", json!({}));
+    sandbox.output = write.into();
+    let created = sandbox.create().unwrap();
+    sandbox.start().unwrap();
+    assert_eq!(crate::sandbox::reap(created.pid), ExitStatus::Exited(0));
+    let mut buffer = [0; 16];
+    let count = rustix::io::read(&read, &mut buffer).unwrap();
+    assert_eq!(&buffer[..count], b"again\n");
+}

@@ -139,7 +139,7 @@ impl Sandbox {
     }
 
     /// Waits for every child of this process.
-    pub(crate) fn reap_all(&self) {
+    pub(crate) fn reap_all() {
         while rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED).is_ok() {}
     }
 
