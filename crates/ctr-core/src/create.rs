@@ -1,6 +1,7 @@
 //! Creating a container: its row, its directory, nothing that runs.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -89,10 +90,6 @@ impl Engine {
         let name = request.name.clone();
         let config = self.config_of(id, request)?;
         Undo::scope("create", |undo| {
-            if let Some(path) = &config.cid_file {
-                write_cid_file(path, &config.id)?;
-                undo.push("remove the id file", || remove_file(path));
-            }
             let directory = self.layout().container(&config.id);
             let locked = self.insert(name.as_ref(), &config)?;
             undo.push("remove the row", {
@@ -105,6 +102,10 @@ impl Engine {
             });
             create_private_dir(&directory)?;
             undo.push("remove the directory", move || Ok(remove_tree(&directory)?));
+            if let Some(path) = &config.cid_file {
+                // After the row, so that whoever finds the creation cut off knows of the file.
+                write_cid_file(path, &config.id)?;
+            }
             Ok(locked)
         })
     }
@@ -252,11 +253,31 @@ fn write_cid_file(path: &Path, id: &ContainerId) -> Result<(), EngineError> {
         .create_new(true)
         .mode(0o644)
         .open(path)
-        .map_err(error)?;
+        .map_err(|source| {
+            if source.kind() == std::io::ErrorKind::AlreadyExists {
+                let why = "it exists: remove it, or the container that it belongs to";
+                return EngineError::invalid("id file", &path.display(), why);
+            }
+            error(source).into()
+        })?;
     let written = file.write_all(id.as_str().as_bytes());
     if let Err(source) = written {
         remove_file(path)?;
         return Err(error(source).into());
+    }
+    Ok(())
+}
+
+/// Removes the id file, if it is this container's: another one may lie at that path by now.
+pub(crate) fn remove_cid_file(path: &Path, id: &ContainerId) -> Result<(), EngineError> {
+    let mut content = String::new();
+    let read = std::fs::File::options()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+        .and_then(|file| file.take(128).read_to_string(&mut content));
+    if read.is_ok() && content.trim() == id.as_str() {
+        return remove_file(path);
     }
     Ok(())
 }

@@ -104,6 +104,14 @@ impl Engine {
             .collect()
     }
 
+    /// Removes what commands that were killed have left beside the containers: lock files of creations that never came to a row.
+    ///
+    /// # Errors
+    /// When the store or its directory cannot be read.
+    pub fn sweep(&self) -> Result<(), EngineError> {
+        Ok(self.store.sweep_locks()?)
+    }
+
     /// The store, for what has no method here yet.
     pub fn store(&self) -> &Store {
         &self.store

@@ -8,7 +8,7 @@ use ctr_state::{ContainerId, IntentKind, Status, StopReason, Trigger};
 use ctr_sys::{Signal, remove_tree};
 
 use crate::container::{Container, LockedContainer};
-use crate::create::{durability, remove_file};
+use crate::create::{durability, remove_cid_file, remove_file};
 use crate::error::EngineError;
 use crate::stop::StopRequest;
 
@@ -113,8 +113,11 @@ pub(crate) fn finish(mut container: LockedContainer<'_>) -> Result<(), EngineErr
     container.release_run(IntentKind::Remove)?;
     remove_tree(&engine.layout().container(container.id()))?;
     let config = container.config();
-    for file in [&config.cid_file, &config.pid_file].into_iter().flatten() {
-        remove_file(file)?;
+    if let Some(path) = &config.cid_file {
+        remove_cid_file(path, &config.id)?;
+    }
+    if let Some(path) = &config.pid_file {
+        remove_file(path)?;
     }
     let mut event = container.event(EventKind::Remove);
     if let Some(exit) = container.record().exit() {

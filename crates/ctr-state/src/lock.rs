@@ -1,9 +1,10 @@
 //! The lock of a container is a value, and taking it is reading the record.
 
 use std::io;
+use std::time::Duration;
 
 use ctr_events::NewEvent;
-use ctr_sys::{Deadline, FileLock, LockError, create_private_dir};
+use ctr_sys::{Deadline, FileLock, LockError, SysError, create_private_dir};
 use rusqlite::{Transaction, params};
 
 use crate::error::Context;
@@ -104,6 +105,44 @@ impl Store {
         let lock = self.acquire(id, verb, deadline)?;
         delete(&lock, event, Durability::Durable)?;
         lock.discard();
+        Ok(())
+    }
+
+    /// Removes lock files without a container: a creation that was killed before its row was stored leaves one, empty.
+    ///
+    /// # Errors
+    /// When the directory or the database cannot be read.
+    pub fn sweep_locks(&self) -> Result<(), StateError> {
+        let directory = &self.config().locks;
+        let entries = match std::fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                return Err(SysError::new("read", directory.display().to_string(), error).into());
+            }
+        };
+        for entry in entries.flatten() {
+            let id = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<ContainerId>().ok());
+            let Some(id) = id else {
+                continue;
+            };
+            if !matches!(self.snapshot(&id), Err(StateError::NotFound { .. })) {
+                continue;
+            }
+            // Held: its creator is about to store the row. Taken: the lock itself looks again, and removes the file.
+            match self.lock(&id, "sweep", Deadline::after(Duration::ZERO)) {
+                Ok(_)
+                | Err(
+                    StateError::NotFound { .. }
+                    | StateError::Busy { .. }
+                    | StateError::AlreadyHeld { .. },
+                ) => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 

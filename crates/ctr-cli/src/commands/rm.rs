@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     let selection = selection(names, args.all.then_some(&Status::ALL))?;
     let engine = context.open()?;
     let targets = find(&engine, selection)?;
-    Ok(for_each(targets, io, |target, _| {
+    let outcome = for_each(targets, io, |target, _| {
         let mode = if args.force {
             RemoveMode::Force
         } else {
@@ -57,5 +57,7 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         }
-    }))
+    });
+    engine.sweep()?;
+    Ok(outcome)
 }
