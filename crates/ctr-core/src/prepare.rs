@@ -15,7 +15,7 @@ use ctr_rootfs::{
 };
 use ctr_state::{Access, Config, NetworkMode, RootfsMode, VolumeConfig};
 use ctr_sys::{
-    CgroupMode, Cgroups, DetachedMount, MountAttributes, Recursion, Root, Sync, SysError,
+    CgroupMode, Cgroups, DetachedMount, FileKind, MountAttributes, Recursion, Root, Sync, SysError,
     create_private_dir, replace_file,
 };
 
@@ -73,6 +73,7 @@ pub(crate) fn prepare(
     let binds = bind_mounts(config, &run_dir, &generated);
     let destinations: Vec<PathBuf> = binds.iter().map(|bind| bind.destination.clone()).collect();
     check_destinations(rootfs.root(), &destinations)?;
+    check_cwd(config, rootfs.root())?;
     let spec = spec(config, &user, &hostname, binds, &run_dir)?;
     let created_paths = created_paths(engine, config, rootfs.root(), &spec)?;
     Bundle::write(&run_dir.join(files::BUNDLE), &spec)?;
@@ -182,6 +183,29 @@ fn bind_mounts(config: &Config, run_dir: &Path, generated: &[GeneratedMount]) ->
         },
     });
     generated.chain(volumes).collect()
+}
+
+/// Runtimes differ: some make a missing working directory, some fail with a text of their own.
+fn check_cwd(config: &Config, root: &Root) -> Result<(), EngineError> {
+    let cwd = &config.process.cwd;
+    let volumes = config
+        .volumes
+        .iter()
+        .map(|volume| volume.destination.as_path());
+    let mut mounted = volumes.chain([Path::new("/dev"), Path::new("/sys")]);
+    if mounted.any(|destination| cwd.starts_with(destination)) {
+        return Ok(());
+    }
+    let why = match root.metadata(cwd)? {
+        Some(found) if found.kind == FileKind::Directory => return Ok(()),
+        Some(_) => "it is not a directory in the container",
+        None => "it does not exist in the container",
+    };
+    Err(EngineError::invalid(
+        "working directory",
+        &cwd.display(),
+        why,
+    ))
 }
 
 fn spec(

@@ -3,6 +3,7 @@
 //! The walk goes from descriptor to descriptor: no name is resolved twice, links are removed and never followed, and a mount point
 //! below the tree stops it with an error instead of emptying what is mounted there.
 
+use std::cell::Cell;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -37,28 +38,51 @@ pub fn remove_tree(path: &Path) -> SysResult<()> {
     };
     let last = CString::new(last.as_encoded_bytes())
         .map_err(|_| SysError::invalid("remove", name(), "the name holds a NUL byte"))?;
-    remove_entry(parent.as_fd(), &last, Known::Unknown).context("remove", name)
+    remove_entry(parent.as_fd(), &last).context("remove", name)
 }
+
+/// Directories deeper than this are first moved up: each level of the walk holds a descriptor, and a container may nest as deep as it
+/// likes.
+const MAX_DEPTH: usize = 64;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Known {
     Directory,
     Other,
-    Unknown,
 }
 
-fn remove_entry(parent: BorrowedFd<'_>, name: &CString, known: Known) -> Result<(), Errno> {
-    if known != Known::Directory {
-        match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::ISDIR | Errno::PERM) => {}
-            Err(errno) => return Err(errno),
-        }
+/// The tree's uppermost directory: where directories that lie too deep are moved.
+struct Top<'a> {
+    directory: BorrowedFd<'a>,
+    moved: Cell<u64>,
+}
+
+fn remove_entry(parent: BorrowedFd<'_>, name: &CString) -> Result<(), Errno> {
+    if unlink(parent, name)? {
+        return Ok(());
     }
     let Some(directory) = open_below(parent, name)? else {
         return Ok(());
     };
-    empty(&directory)?;
+    let top = Top {
+        directory: directory.as_fd(),
+        moved: Cell::new(0),
+    };
+    // What was moved up while the directory was emptied is there in the next round.
+    while empty(directory.as_fd(), &top, 0)? {}
+    remove_directory(parent, name)
+}
+
+/// Removes what is no directory; false: it is one.
+fn unlink(parent: BorrowedFd<'_>, name: &CString) -> Result<bool, Errno> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(true),
+        Err(Errno::ISDIR | Errno::PERM) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn remove_directory(parent: BorrowedFd<'_>, name: &CString) -> Result<(), Errno> {
     match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(errno),
@@ -75,8 +99,30 @@ fn open_below(parent: BorrowedFd<'_>, name: &CString) -> Result<Option<OwnedFd>,
     }
 }
 
-fn empty(directory: &OwnedFd) -> Result<(), Errno> {
-    // Names first: removing while reading may skip entries on some filesystems.
+/// Empties a directory; true when something was moved to the top meanwhile.
+fn empty(directory: BorrowedFd<'_>, top: &Top<'_>, depth: usize) -> Result<bool, Errno> {
+    let before = top.moved.get();
+    for (name, known) in entries(directory)? {
+        if known == Known::Other && unlink(directory, &name)? {
+            continue;
+        }
+        let Some(child) = open_below(directory, &name)? else {
+            continue;
+        };
+        if depth >= MAX_DEPTH {
+            top.moved.set(top.moved.get() + 1);
+            let moved = format!(".deep.{}.{}", std::process::id(), top.moved.get());
+            rustix::fs::renameat(directory, &name, top.directory, moved)?;
+            continue;
+        }
+        empty(child.as_fd(), top, depth + 1)?;
+        remove_directory(directory, &name)?;
+    }
+    Ok(top.moved.get() != before)
+}
+
+/// Names first: removing while reading may skip entries on some filesystems.
+fn entries(directory: BorrowedFd<'_>) -> Result<Vec<(CString, Known)>, Errno> {
     let mut entries = Vec::new();
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
@@ -86,8 +132,9 @@ fn empty(directory: &OwnedFd) -> Result<(), Errno> {
         }
         let known = match entry.file_type() {
             FileType::Directory => Known::Directory,
-            FileType::Unknown => Known::Unknown,
-            FileType::RegularFile
+            // One of unknown kind shows when it is unlinked.
+            FileType::Unknown
+            | FileType::RegularFile
             | FileType::Symlink
             | FileType::Fifo
             | FileType::Socket
@@ -96,10 +143,7 @@ fn empty(directory: &OwnedFd) -> Result<(), Errno> {
         };
         entries.push((name.to_owned(), known));
     }
-    for (name, known) in entries {
-        remove_entry(directory.as_fd(), &name, known)?;
-    }
-    Ok(())
+    Ok(entries)
 }
 
 #[cfg(test)]
@@ -124,5 +168,18 @@ mod tests {
         std::os::unix::fs::symlink(&canary, &link).unwrap();
         remove_tree(&link).unwrap();
         assert!(canary.join("f").exists() && !link.exists());
+    }
+
+    #[test]
+    fn a_tree_deeper_than_descriptors_reach() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut current = rustix::fs::open(dir.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+        for _ in 0..3000 {
+            rustix::fs::mkdirat(&current, "d", Mode::RWXU).unwrap();
+            current = rustix::fs::openat(&current, "d", OFlags::RDONLY, Mode::empty()).unwrap();
+        }
+        drop(current);
+        remove_tree(&dir.path().join("d")).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

@@ -9,7 +9,6 @@ use rustix::process::Signal;
 
 use crate::harness::case::cases;
 use crate::harness::env::Env;
-use crate::harness::output::lines;
 use crate::harness::process::Process;
 use crate::harness::wait;
 
@@ -47,15 +46,18 @@ fn moment_of(whole: Duration, part: u32, parts: u32) -> Duration {
     (whole * part + whole * thousandths / 1000) / parts
 }
 
-/// `rm -f` of all that `ps` shows.
+/// Removes all that `ps` shows, as one would after a crash.
 fn remove_all(env: &Env) -> Result<()> {
-    let ids = env.ids()?;
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let mut words = vec!["rm", "-f"];
-    words.extend(ids.iter().map(String::as_str));
-    env.ctr(&words)?.prints(&lines(&ids))
+    let mut expected = env.ids()?;
+    let out = env.ctr(&["rm", "-fa"])?.ok()?;
+    let mut removed: Vec<&str> = out.lines().collect();
+    removed.sort_unstable();
+    expected.sort_unstable();
+    ensure!(
+        removed == expected,
+        "rm -fa removed {removed:?} of {expected:?}"
+    );
+    Ok(())
 }
 
 fn client_killed_at_twenty_moments_of_run(env: &Env) -> Result<()> {
@@ -145,7 +147,14 @@ fn monitor_and_program_killed(env: &Env) -> Result<()> {
     let output = env.ctr(&["wait", "gone"])?;
     ensure!(output.code == 0 && output.out() == "-1\n", "{output}");
     ensure!(!output.err().is_empty(), "it is not said why: {output}");
-    env.wait_for_cleanup("gone")?;
+    let status = env.status("gone")?;
+    ensure!(
+        matches!(status.as_str(), "stopped" | "exited"),
+        "it is {status}"
+    );
+    env.ctr(&["container", "cleanup", "gone"])?
+        .prints("gone\n")?;
+    ensure!(env.status("gone")? == "exited");
     // It can be started again.
     env.ctr(&["start", "gone"])?.prints("gone\n")?;
     ensure!(env.status("gone")? == "running");

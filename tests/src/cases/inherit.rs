@@ -155,7 +155,7 @@ fn private_below(root: &Path) -> Result<()> {
 /// A caller may have closed its standard streams: no file of ours may land in their place.
 fn caller_without_standard_streams(env: &Env) -> Result<()> {
     let before = ["bash", "-c", "exec <&- >&- 2>&-; \"$@\"; exit $?", "bash"];
-    let script = "ls /proc/1/fd > /out; echo x; echo y >&2; grep -c . /out; exit $(grep -c . /out)";
+    let script = "sh -c 'ls /proc/1/fd > /out'; echo x; echo y >&2; exit $(grep -c . /out)";
     let words = env.run_words(&[], &["sh", "-c", script]);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     // Three descriptors, whatever the caller has, and nothing of the output in a file of the engine.

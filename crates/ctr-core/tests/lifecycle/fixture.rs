@@ -1,0 +1,383 @@
+//! An engine of its own in a temporary directory, and the look for what it leaves behind.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ctr_core::{
+    Attach, Container, CreateRequest, Engine, EngineConfig, RemoveMode, RemoveRequest, Runtimes,
+    StartRequest, StopRequest,
+};
+use ctr_events::{Actor, Cursor, Event, EventKind, Filter, Follow};
+use ctr_rootfs::{RootfsMode, RootfsSource};
+use ctr_state::{
+    AutoRemove, ContainerId, Intent, IntentKind, NetworkMode, Status, StdinMode, StopReason,
+};
+use ctr_sys::{
+    BootId, Cgroups, Child, Deadline, FileLock, Launch, PidRef, PidStamp, Signal, Stdio, Sync,
+    mounts_below, reap_any, replace_file,
+};
+use rustix::fs::{CWD, Mode, OFlags};
+
+use crate::fake::read_all;
+
+/// A hang is a failure, not a test run that never ends. Nothing else depends on it.
+const GUARD: Duration = Duration::from_secs(60);
+
+pub(crate) struct Fixture {
+    base: tempfile::TempDir,
+    pub(crate) engine: Engine,
+    rootfs: Vec<PathBuf>,
+}
+
+/// The engine of a base directory, for the test and for the processes beside it.
+pub(crate) fn config(base: &Path) -> EngineConfig {
+    let name = base.file_name().unwrap().to_str().unwrap();
+    EngineConfig {
+        root: base.join("root"),
+        runroot: base.join("run"),
+        program: std::env::current_exe().unwrap(),
+        engine_args: vec!["engine".to_owned(), base.to_str().unwrap().to_owned()],
+        runtimes: Runtimes::new().path("fake", base.join("fake-runtime")),
+        default_runtime: "fake".to_owned(),
+        cgroup_parent: format!("/ctr-core-test{name}"),
+        clock: ctr_sys::now_ns,
+        actor: Actor {
+            uid: 0,
+            login_uid: None,
+            pid: std::process::id().cast_signed(),
+            program: "lifecycle".to_owned(),
+        },
+        lock_wait: GUARD,
+    }
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut EngineConfig)) -> Self {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path();
+        for part in ["cues", "rootfs", "rootfs/etc"] {
+            std::fs::create_dir(path.join(part)).unwrap();
+        }
+        let own = std::env::current_exe().unwrap();
+        let script = format!(
+            "#!/bin/sh\nexec '{}' fake-runtime '{}' \"$@\"\n",
+            own.display(),
+            path.display()
+        );
+        let file = |name: &str, text: &str, mode| {
+            replace_file(&path.join(name), text.as_bytes(), mode, Sync::No).unwrap();
+        };
+        file("fake-runtime", &script, 0o755);
+        file("rootfs/program", "", 0o755);
+        for pipe in ["reached", "gate"] {
+            rustix::fs::mkfifoat(CWD, path.join(pipe), Mode::from_raw_mode(0o600)).unwrap();
+        }
+        let mut config = config(path);
+        change(&mut config);
+        let rootfs = tree(&path.join("rootfs"));
+        Self {
+            engine: Engine::open(config).unwrap(),
+            base,
+            rootfs,
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.base.path().join(name)
+    }
+
+    /// A container whose program gets these words, see [`crate::fake::init`].
+    pub(crate) fn request(&self, words: &[&str]) -> CreateRequest {
+        let mut command = vec!["/program"];
+        command.extend(words);
+        CreateRequest {
+            name: Some("c".parse().unwrap()),
+            rootfs: RootfsSource {
+                path: self.path("rootfs"),
+                mode: RootfsMode::Plain,
+            },
+            entrypoint: None,
+            command: command.into_iter().map(str::to_owned).collect(),
+            env: Vec::new(),
+            cwd: None,
+            user: String::new(),
+            volumes: Vec::new(),
+            hostname: None,
+            network: NetworkMode::None,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            stop_signal: Signal::TERM,
+            stop_timeout_s: 10,
+            auto_remove: AutoRemove::No,
+            runtime: None,
+            stdin: StdinMode::Null,
+            cid_file: None,
+            pid_file: None,
+            create_command: Vec::new(),
+        }
+    }
+
+    pub(crate) fn create(&self, words: &[&str]) -> Container<'_> {
+        self.engine.create(self.request(words)).unwrap()
+    }
+
+    pub(crate) fn created_with(&self, change: impl FnOnce(&mut CreateRequest)) -> Container<'_> {
+        let mut request = self.request(&[]);
+        change(&mut request);
+        self.engine.create(request).unwrap()
+    }
+
+    /// A container that runs.
+    pub(crate) fn running(&self, words: &[&str]) -> Container<'_> {
+        let container = self.create(words);
+        container.start(detached()).unwrap();
+        container
+    }
+
+    /// What the runtime does when it is called with the verb.
+    pub(crate) fn cue(&self, verb: &str, cue: &str) {
+        let path = self.path("cues").join(verb);
+        replace_file(&path, cue.as_bytes(), 0o600, Sync::No).unwrap();
+    }
+
+    /// Returns when the runtime has stopped on its cue.
+    pub(crate) fn await_pause(&self) {
+        read_all(self.open_pipe("reached", OFlags::RDONLY));
+    }
+
+    /// Lets the runtime go on.
+    pub(crate) fn end_pause(&self) {
+        drop(self.open_pipe("gate", OFlags::WRONLY));
+    }
+
+    fn open_pipe(&self, name: &str, flags: OFlags) -> OwnedFd {
+        rustix::fs::open(self.path(name), flags, Mode::empty()).unwrap()
+    }
+
+    /// A command in a process of its own.
+    pub(crate) fn command(&self, verb: &str, id: &ContainerId) -> Child {
+        self.command_to(verb, id, Stdio::Null)
+    }
+
+    pub(crate) fn command_to(&self, verb: &str, id: &ContainerId, stdout: Stdio) -> Child {
+        Launch::program(std::env::current_exe().unwrap())
+            .arg("command")
+            .arg(self.base.path())
+            .args([verb, id.as_str()])
+            .stdout(stdout)
+            .stderr(Stdio::Inherit)
+            .spawn()
+            .unwrap()
+    }
+
+    /// The journal from its beginning.
+    pub(crate) fn journal(&self) -> Journal {
+        let store = self.engine.store().config();
+        let filter = Filter::default();
+        let start = Cursor::start();
+        Journal(Follow::open(&store.database, &store.wake, start, filter).unwrap())
+    }
+
+    /// Saves a record as a command would have left it that was killed.
+    pub(crate) fn edit(
+        &self,
+        id: &ContainerId,
+        change: impl FnOnce(&mut ctr_state::LockedRecord<'_>),
+    ) {
+        let store = self.engine.store();
+        let mut record = store.lock(id, "test", Deadline::after(GUARD)).unwrap();
+        change(&mut record);
+        record.save(&[], ctr_state::Durability::Fact).unwrap();
+    }
+
+    /// Nothing of a run is left: processes, control groups, mounts, run directory, files in the root, a held lock.
+    pub(crate) fn assert_idle(&self, id: &ContainerId) {
+        end_children();
+        assert!(!self.engine.run_dir(id).exists(), "the run directory");
+        let group = format!("{}/{id}", self.engine.config().cgroup_parent);
+        assert!(!Cgroups::detect().unwrap().exists(&group), "a cgroup");
+        assert_eq!(mounts_below(self.base.path()).unwrap(), [], "mounts");
+        let lock = self.path("run/locks").join(id.as_str());
+        assert!(!FileLock::is_held(&lock).unwrap(), "the lock is held");
+        if self.path("rootfs").exists() {
+            assert_eq!(tree(&self.path("rootfs")), self.rootfs, "the root");
+        }
+    }
+
+    /// Nothing of the container is left.
+    pub(crate) fn assert_gone(&self, id: &ContainerId) {
+        self.assert_idle(id);
+        assert!(self.engine.find(id.as_str()).unwrap_err().is_not_found());
+        for path in ["root/containers", "run/locks"] {
+            let path = self.path(path).join(id.as_str());
+            assert!(!path.exists(), "{}", path.display());
+        }
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        for child in children() {
+            child.signal(Signal::KILL).ok();
+            child.wait(Deadline::after(GUARD)).ok();
+        }
+        while let Ok(Some(_)) = reap_any() {}
+        if let Ok(cgroups) = Cgroups::detect() {
+            cgroups.remove(&self.engine.config().cgroup_parent).ok();
+        }
+    }
+}
+
+fn tree(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut left = vec![root.to_owned()];
+    while let Some(directory) = left.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                left.push(entry.path());
+            }
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The journal, read on.
+pub(crate) struct Journal(Follow);
+
+impl Journal {
+    /// What has happened since the last look.
+    pub(crate) fn news(&mut self) -> Vec<Event> {
+        let mut news = Vec::new();
+        while let Some(event) = self.0.next(Deadline::after(Duration::ZERO)).unwrap() {
+            news.push(event);
+        }
+        news
+    }
+
+    /// The same as words.
+    pub(crate) fn words(&mut self) -> String {
+        words(&self.news())
+    }
+
+    /// What happens up to an event of this kind.
+    pub(crate) fn until(&mut self, kind: EventKind) -> Vec<Event> {
+        let mut news = Vec::new();
+        loop {
+            let event = self.0.next(Deadline::after(GUARD)).unwrap();
+            let event = event.unwrap_or_else(|| panic!("no {kind} after {}", words(&news)));
+            news.push(event);
+            if news.last().unwrap().kind() == kind {
+                return news;
+            }
+        }
+    }
+}
+
+pub(crate) fn words(events: &[Event]) -> String {
+    let words: Vec<&str> = events.iter().map(|event| event.kind().as_str()).collect();
+    words.join(" ")
+}
+
+pub(crate) fn detached() -> StartRequest {
+    StartRequest {
+        attach: Attach::None,
+    }
+}
+
+pub(crate) fn stop_after(timeout_s: i64) -> StopRequest {
+    StopRequest {
+        timeout_s: Some(timeout_s),
+        reason: StopReason::User,
+    }
+}
+
+pub(crate) fn remove(mode: RemoveMode) -> RemoveRequest {
+    RemoveRequest {
+        mode,
+        timeout_s: None,
+    }
+}
+
+pub(crate) fn status(container: &Container<'_>) -> Status {
+    container.summary().unwrap().status().unwrap()
+}
+
+pub(crate) fn generation(container: &Container<'_>) -> u64 {
+    let snapshot = container.snapshot().unwrap();
+    snapshot.record().unwrap().generation()
+}
+
+fn process(container: &Container<'_>, of: fn(&ctr_state::Record) -> Option<PidStamp>) -> PidRef {
+    let snapshot = container.snapshot().unwrap();
+    let stamp = of(snapshot.record().unwrap()).unwrap();
+    PidRef::open(stamp).unwrap().unwrap()
+}
+
+/// The container's first process.
+pub(crate) fn init_of(container: &Container<'_>) -> PidRef {
+    process(container, ctr_state::Record::init)
+}
+
+/// Its monitor.
+pub(crate) fn monitor_of(container: &Container<'_>) -> PidRef {
+    process(container, ctr_state::Record::monitor)
+}
+
+/// Signals a process and waits for its end.
+pub(crate) fn end(process: &PidRef, signal: Signal) {
+    process.signal(signal).unwrap();
+    assert!(process.wait(Deadline::after(GUARD)).unwrap());
+}
+
+/// Children that live, adopted ones included.
+fn children() -> Vec<PidRef> {
+    let text = std::fs::read_to_string("/proc/thread-self/children").unwrap();
+    let pids = text.split_whitespace().map(|pid| pid.parse().unwrap());
+    pids.filter_map(|pid| PidRef::capture(pid).unwrap())
+        .collect()
+}
+
+/// Waits for cleanup commands that are still under way.
+pub(crate) fn await_cleanups() {
+    for child in children() {
+        let path = format!("/proc/{}/cmdline", child.stamp().pid);
+        let text = std::fs::read(path).unwrap_or_default();
+        if text.split(|byte| *byte == 0).any(|word| word == b"cleanup") {
+            assert!(child.wait(Deadline::after(GUARD)).unwrap());
+        }
+    }
+}
+
+/// Waits for all children to end, which they do by themselves when nothing was left running.
+fn end_children() {
+    for child in children() {
+        let path = format!("/proc/{}/cmdline", child.stamp().pid);
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let ended = child.wait(Deadline::after(GUARD)).unwrap();
+        assert!(ended, "still running: {text:?}");
+    }
+    while reap_any().unwrap().is_some() {}
+}
+
+/// What a command that was killed had announced.
+pub(crate) fn dead_intent(kind: IntentKind, generation: u64) -> Intent {
+    let child = Launch::program("/bin/sleep").arg("1000").spawn().unwrap();
+    let owner = PidRef::capture(child.pid()).unwrap().unwrap().stamp();
+    child.kill_and_wait().unwrap();
+    Intent {
+        kind,
+        owner,
+        boot_id: BootId::current().unwrap(),
+        since_ns: 0,
+        generation,
+    }
+}
