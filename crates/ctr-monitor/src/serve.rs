@@ -8,6 +8,7 @@ mod clients;
 mod container;
 mod helper;
 mod log;
+mod requests;
 mod streams;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,13 +26,12 @@ use rustix::io::Errno;
 
 use crate::error::{MonitorError, WireFailure};
 use crate::files;
-use crate::protocol::{
-    CreateRequest, Envelope, MonitorStatus, Phase, Reply, Request, RuntimeSpec, VERSION,
-};
+use crate::protocol::{CreateRequest, Reply, RuntimeSpec};
 use crate::record::{ExitRecord, ExitReport};
 use clients::{Client, Clients};
 use container::{Container, Ended};
 use log::LogFile;
+use requests::parse_create;
 use streams::{ReadOutput, Streams};
 
 /// Turns a runtime's description into the runtime. The program that serves monitors implements it, because it knows the built-in one.
@@ -95,28 +95,6 @@ fn blocked_signals() -> Vec<Signal> {
     const FAULTS: [i32; 8] = [4, 5, 6, 7, 8, 9, 11, 19];
     let wanted = |signal: &Signal| signal.number() < 32 && !FAULTS.contains(&signal.number());
     Signal::all().filter(wanted).collect()
-}
-
-fn parse_create(bytes: &[u8]) -> Result<CreateRequest, WireFailure> {
-    let request = parse(bytes)?;
-    let Request::Create(create) = request else {
-        let verb = request.verb();
-        return Err(WireFailure::own(verb, "the container", "there is none yet"));
-    };
-    Ok(*create)
-}
-
-fn parse(bytes: &[u8]) -> Result<Request, WireFailure> {
-    let refuse = |why: String| WireFailure::own("understand", "a request", &why);
-    let envelope: Envelope =
-        serde_json::from_slice(bytes).map_err(|error| refuse(error.to_string()))?;
-    if envelope.version != VERSION {
-        return Err(refuse(format!(
-            "it is of version {}, this monitor speaks version {VERSION}",
-            envelope.version
-        )));
-    }
-    Ok(envelope.request)
 }
 
 /// Whether the engine has recorded the creation.
@@ -269,107 +247,6 @@ impl<'a> Monitor<'a> {
                 self.clients.send_output(stream, &bytes);
             }
         }
-    }
-
-    fn take_requests(&mut self) {
-        for index in 0..self.clients.len() {
-            while let Some(frame) = self.clients.receive(index, self.streams.input()) {
-                match frame {
-                    Frame::Data(Stream::Stdin, bytes) => self.streams.queue_stdin(&bytes),
-                    Frame::Data(Stream::Stdout | Stream::Stderr, _) => {
-                        self.clients.drop_client(index);
-                    }
-                    Frame::Message(bytes, _) => {
-                        let reply =
-                            match parse(&bytes).and_then(|request| self.answer(index, &request)) {
-                                Ok(reply) => reply,
-                                Err(failure) => Reply::Failed(failure),
-                            };
-                        self.clients.reply(index, &reply);
-                    }
-                    Frame::End => {
-                        if self.clients.sent_stdin(index) {
-                            self.streams.queue_stdin(&[]);
-                        }
-                        self.clients.drop_client(index);
-                    }
-                }
-            }
-        }
-    }
-
-    fn answer(&mut self, index: usize, request: &Request) -> Result<Reply, WireFailure> {
-        match request {
-            Request::Create(_) => Err(WireFailure::own(
-                "create",
-                &self.container.request().id,
-                "it has been created",
-            )),
-            Request::Commit => {
-                self.commitment = Commitment::Made;
-                Ok(Reply::Done)
-            }
-            Request::Start => {
-                self.commitment = Commitment::Made;
-                self.container.start()?;
-                Ok(Reply::Done)
-            }
-            Request::Attach(attach) => {
-                self.clients.attach(index, attach.cleanup);
-                if let Some(record) = self.exit.clone() {
-                    self.clients.reply(index, &Reply::Done);
-                    return Ok(Reply::Exit(record));
-                }
-                Ok(Reply::Done)
-            }
-            Request::Signal { signal } => {
-                self.container.signal(*signal)?;
-                Ok(Reply::Done)
-            }
-            Request::Status => Ok(Reply::Status(self.status())),
-            Request::Cleaned if self.exit.is_none() => Err(WireFailure::own(
-                "end after",
-                &self.container.request().id,
-                "it has not ended",
-            )),
-            Request::Cleaned => {
-                self.cleanup = cleanup::Cleanup::Nobody;
-                Ok(Reply::Done)
-            }
-            Request::Abandon => {
-                self.abandon()?;
-                Ok(Reply::Done)
-            }
-        }
-    }
-
-    fn status(&self) -> MonitorStatus {
-        MonitorStatus {
-            generation: self.container.request().generation,
-            phase: if self.exit.is_some() {
-                Phase::Ended
-            } else {
-                self.container.phase()
-            },
-            init: self.container.stamp(),
-        }
-    }
-
-    fn abandon(&mut self) -> Result<(), WireFailure> {
-        self.cleanup = cleanup::Cleanup::Nobody;
-        if self.exit.is_none() {
-            self.container.signal(Signal::KILL)?;
-        }
-        Ok(())
-    }
-
-    /// The engine that wanted the container died before it recorded it.
-    fn see_to_lost_creator(&mut self) -> Result<(), MonitorError> {
-        if self.commitment == Commitment::Awaited && !self.clients.have_creator() {
-            self.commitment = Commitment::Made;
-            self.abandon().map_err(MonitorError::from)?;
-        }
-        Ok(())
     }
 
     fn end(&mut self) -> Result<(), MonitorError> {

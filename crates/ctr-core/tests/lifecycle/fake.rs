@@ -40,6 +40,9 @@ pub(crate) fn runtime(args: &[String]) -> u8 {
         verb: verb.clone(),
         options: options.to_vec(),
     };
+    // Its standard error is the container's: a failure of the fake itself is told in the log, too.
+    let own_log = call.log.clone();
+    std::panic::set_hook(Box::new(move |info| log_error(&own_log, &info.to_string())));
     let answer = match verb.as_str() {
         "create" => call.create(),
         "start" => call.start(),
@@ -51,15 +54,15 @@ pub(crate) fn runtime(args: &[String]) -> u8 {
     let Err(message) = answer else {
         return 0;
     };
-    let line = format!("{{\"level\":\"error\",\"msg\":{message:?}}}\n");
-    replace_into(&call.log, &line);
+    log_error(&call.log, &message);
     1
 }
 
 /// The log exists and belongs to the engine: it is written to, not replaced.
-fn replace_into(path: &Path, text: &str) {
+fn log_error(path: &Path, message: &str) {
+    let line = serde_json::json!({ "level": "error", "msg": message });
     let mut file = std::fs::File::options().append(true).open(path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 impl Call {
@@ -98,7 +101,7 @@ impl Call {
         create_private_dir(&state).unwrap();
         make_mount_points(&spec);
         let group = spec["linux"]["cgroupsPath"].as_str().unwrap();
-        Cgroups::detect().unwrap().enter(group).unwrap();
+        enter_group(group);
         let init = spawn_init(&state, &spec);
         let stamp = PidRef::capture(init.pid()).unwrap().unwrap().stamp();
         write(&state.join("init"), &serde_json::to_string(&stamp).unwrap());
@@ -207,6 +210,14 @@ fn open(path: &Path, flags: OFlags) -> OwnedFd {
 fn end(child: &Child) {
     child.kill(Signal::KILL).unwrap();
     wait_readable(child.as_fd(), Deadline::never()).unwrap();
+}
+
+/// One level after the other: in a cpuset hierarchy a group can be entered once it has been given what its parent has.
+fn enter_group(group: &str) {
+    let cgroups = Cgroups::detect().unwrap();
+    let parent = Path::new(group).parent().unwrap();
+    cgroups.enter(parent.to_str().unwrap()).unwrap();
+    cgroups.enter(group).unwrap();
 }
 
 /// As runtimes do: the target of each mount is made where it is missing, but for those inside an earlier mount.
