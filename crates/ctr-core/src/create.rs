@@ -13,7 +13,7 @@ use ctr_state::{
     NewContainer, ProcessConfig, RootfsConfig, RootfsMode, StateError, StdinMode, Terminal,
     VolumeConfig, names,
 };
-use ctr_sys::{Signal, SysError, create_private_dir, remove_tree};
+use ctr_sys::{Signal, SysError, remove_tree};
 
 use crate::container::{Container, LockedContainer};
 use crate::engine::Engine;
@@ -100,7 +100,7 @@ impl Engine {
                     Err(error) => Err(error),
                 }
             });
-            create_private_dir(&directory)?;
+            self.layout().create_container(&config.id)?;
             undo.push("remove the directory", move || Ok(remove_tree(&directory)?));
             if let Some(path) = &config.cid_file {
                 // After the row, so that whoever finds the creation cut off knows of the file.

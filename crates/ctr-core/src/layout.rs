@@ -56,6 +56,12 @@ impl Layout {
         self.root.join("containers").join(id.as_str())
     }
 
+    /// Makes the container's durable directory.
+    pub(crate) fn create_container(&self, id: &ContainerId) -> Result<(), SysError> {
+        create_private_dir(&self.root.join("containers"))?;
+        create_private_dir(&self.container(id))
+    }
+
     pub(crate) fn log(&self, id: &ContainerId) -> PathBuf {
         self.container(id).join("ctr.log")
     }

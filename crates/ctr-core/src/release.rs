@@ -11,12 +11,14 @@ use ctr_monitor::{MonitorClient, files};
 use ctr_oci::{DeleteMode, Target};
 use ctr_rootfs::MountPoints;
 use ctr_state::{Config, ContainerId, RootfsMode};
-use ctr_sys::{Cgroups, Deadline, Liveness, PidRef, Root, Signal, remove_tree};
+use ctr_sys::{Cgroups, Deadline, Liveness, PidRef, Root, Signal, descendants, remove_tree};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::probe::is_active;
 
+/// How long a monitor may take to answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(3);
 /// How long a monitor that was told to end may take, and processes that were killed.
 const END_WAIT: Duration = Duration::from_secs(10);
 /// How long a runtime's `delete` may take.
@@ -73,19 +75,26 @@ fn end_monitor(run_dir: &Path) -> Result<(), EngineError> {
     let Some(monitor) = monitor.filter(|_| matches!(Liveness::probe(&alive), Ok(Some(_)))) else {
         return Ok(());
     };
-    let deadline = Deadline::after(END_WAIT);
-    if let Ok(Some(mut client)) = MonitorClient::connect(run_dir) {
-        // Whatever it answers, the end of its process is what counts.
-        let told = client.cleaned(deadline);
-        if told.is_err() {
-            drop(client.abandon(deadline));
-        }
+    if tell_to_end(run_dir) && monitor.wait(Deadline::after(END_WAIT))? {
+        return Ok(());
     }
-    if !monitor.wait(deadline)? {
-        monitor.signal(Signal::KILL)?;
-        monitor.wait(Deadline::after(END_WAIT))?;
+    // It is stuck, perhaps in a runtime that is: nothing that it started may stay. Stopped first, so that it starts nothing more.
+    monitor.signal(Signal::STOP)?;
+    for process in descendants(pid)?.iter().chain([&monitor]) {
+        process.signal(Signal::KILL)?;
     }
+    monitor.wait(Deadline::after(END_WAIT))?;
     Ok(())
+}
+
+/// Whether the monitor has understood.
+fn tell_to_end(run_dir: &Path) -> bool {
+    let Ok(Some(mut client)) = MonitorClient::connect(run_dir) else {
+        // It is about to end, or has not begun to listen: either way its process is what is waited for.
+        return true;
+    };
+    let deadline = Deadline::after(ANSWER_WAIT);
+    client.cleaned(deadline).is_ok() || client.abandon(Deadline::after(ANSWER_WAIT)).is_ok()
 }
 
 fn kill_processes(left: &Leftovers<'_>) -> Result<(), EngineError> {

@@ -156,6 +156,8 @@ impl<'e> Stopping<'e> {
 
     fn signal_then_kill(&self) -> Result<StopOutcome, EngineError> {
         let Some(init) = self.init.map(PidRef::open).transpose()?.flatten() else {
+            // It has just ended by itself, and its monitor may still be about to say so.
+            wait_for_record(&self.container, self.generation)?;
             return Ok(StopOutcome::Stopped);
         };
         let mut outcome = StopOutcome::Stopped;

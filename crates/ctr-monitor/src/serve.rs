@@ -30,6 +30,7 @@ use crate::protocol::{CreateRequest, Reply, RuntimeSpec};
 use crate::record::{ExitRecord, ExitReport};
 use clients::{Client, Clients};
 use container::{Container, Ended};
+use helper::Meanwhile;
 use log::LogFile;
 use requests::parse_create;
 use streams::{ReadOutput, Streams};
@@ -142,9 +143,13 @@ impl<'a> Monitor<'a> {
         let directory = std::fs::File::open(&run_dir)
             .map_err(|error| SysError::new("open", run_dir.display().to_string(), error))?;
         let listener = bind_seqpacket(directory.as_fd(), files::CONTROL)?;
-        let log = LogFile::open(&request.log)?;
-        let (streams, ends) = Streams::open(&run_dir, request.stdin)?;
-        let container = Container::create(request, mounts, &ends, resolver)?;
+        let mut log = LogFile::open(&request.log)?;
+        let (mut streams, ends) = Streams::open(&run_dir, request.stdin)?;
+        let mut intake = Intake {
+            streams: &mut streams,
+            log: &mut log,
+        };
+        let container = Container::create(request, mounts, &ends, &mut intake, resolver)?;
         Ok(Self {
             container,
             commitment: Commitment::Awaited,
@@ -286,6 +291,26 @@ impl<'a> Monitor<'a> {
             Err(error)
         } else {
             Ok(())
+        }
+    }
+}
+
+/// The runtime writes to the container's streams before the container does, and would wait for ever on a full pipe that nobody reads.
+struct Intake<'a> {
+    streams: &'a mut Streams,
+    log: &'a mut LogFile,
+}
+
+impl Meanwhile for Intake<'_> {
+    fn add_to<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
+        self.streams.add_to(fds, ReadOutput::Yes);
+    }
+
+    fn run(&mut self) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if let Some(bytes) = self.streams.read(stream) {
+                self.log.write(stream, &bytes);
+            }
         }
     }
 }

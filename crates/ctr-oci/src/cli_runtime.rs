@@ -159,6 +159,8 @@ impl CliRuntime {
             .args(argv)
             .env("PATH", path)
             .new_session()
+            // crun mounts a copy of itself for a moment, whatever it is asked: not in the host's table.
+            .private_mounts()
             .die_with_parent();
         match &self.config.xdg_runtime_dir {
             Some(directory) => launch.env("XDG_RUNTIME_DIR", directory),

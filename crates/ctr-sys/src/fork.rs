@@ -15,7 +15,7 @@ use crate::raw::{self, Forked};
 pub const HELPER_PANICKED: i32 = 70;
 
 /// Forks; the child closes every descriptor from 3 on that is not in `keep`, runs `work` and ends with its result as exit code
-/// ([`HELPER_PANICKED`] after a panic), without running destructors of the parent's values.
+/// ([`HELPER_PANICKED`] after a panic), without running destructors of the parent's values. The kernel kills it when the parent ends.
 ///
 /// # Errors
 /// When the process has several threads, or the kernel refuses.
@@ -36,6 +36,7 @@ pub fn fork_helper(keep: &[BorrowedFd<'_>], work: impl FnOnce() -> i32) -> SysRe
 }
 
 fn in_child(keep: Vec<RawFd>, work: impl FnOnce() -> i32) -> i32 {
+    raw::die_with_parent();
     // SAFETY: the parent's values are never dropped here (the child leaves through _exit), and `work` has only what it captured,
     // whose descriptors the caller listed.
     if unsafe { close_all_but(keep) }.is_err() {

@@ -49,6 +49,7 @@ pub struct Launch {
     umask: u32,
     session: Session,
     parent_death: ParentDeath,
+    mounts: Mounts,
     cgroup: Option<OwnedFd>,
 }
 
@@ -56,6 +57,12 @@ pub struct Launch {
 enum Session {
     Inherited,
     New,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mounts {
+    Shared,
+    Private,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +99,7 @@ impl Launch {
             umask: 0o022,
             session: Session::Inherited,
             parent_death: ParentDeath::Survive,
+            mounts: Mounts::Shared,
             cgroup: None,
         }
     }
@@ -161,6 +169,13 @@ impl Launch {
     /// Has the kernel kill it when the calling thread ends.
     pub fn die_with_parent(mut self) -> Self {
         self.parent_death = ParentDeath::Die;
+        self
+    }
+
+    /// Gives it a mount namespace of its own, so that what it mounts for itself is in nobody else's table and ends with it. Where
+    /// the caller may not do that, the program cannot mount either, and is started as it is.
+    pub fn private_mounts(mut self) -> Self {
+        self.mounts = Mounts::Private;
         self
     }
 
@@ -270,6 +285,10 @@ impl Prepared {
         }
         if self.launch.parent_death == ParentDeath::Die {
             raw::die_with_parent();
+        }
+        if self.launch.mounts == Mounts::Private {
+            // See `Launch::private_mounts` for why a refusal is fine.
+            raw::private_mounts().ok();
         }
         raw::set_umask(self.launch.umask);
         raw::change_directory(&self.cwd)?;

@@ -152,6 +152,33 @@ impl AsFd for PidRef {
     }
 }
 
+/// The processes that descend from `pid`, children before grandchildren, as `/proc` shows them now.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn descendants(pid: i32) -> SysResult<Vec<PidRef>> {
+    let mut found = Vec::new();
+    let mut next = vec![pid];
+    while let Some(parent) = next.pop() {
+        let tasks = format!("/proc/{parent}/task");
+        // A process that ends while it is looked at has handed its children on.
+        let Ok(entries) = std::fs::read_dir(&tasks) else {
+            continue;
+        };
+        for task in entries.flatten() {
+            let text = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            for child in text
+                .split_ascii_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+            {
+                next.push(child);
+                found.extend(PidRef::capture(child)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Waits until `fd` has something to read or is at its end; false when the deadline passed first.
 ///
 /// # Errors

@@ -191,6 +191,21 @@ pub(crate) fn die_with_parent() {
     }
 }
 
+/// A mount namespace of its own for the caller, `unshare(2)`, cut off from the one it leaves. Async-signal-safe.
+pub(crate) fn private_mounts() -> Result<(), i32> {
+    // SAFETY: plain numbers, and pointers that are null or to static text.
+    unsafe {
+        check(libc::unshare(libc::CLONE_NEWNS))?;
+        check(libc::mount(
+            ptr::null(),
+            c"/".as_ptr(),
+            ptr::null(),
+            libc::MS_REC | libc::MS_PRIVATE,
+            ptr::null(),
+        ))
+    }
+}
+
 /// The `errno` of the calling thread. Async-signal-safe.
 pub(crate) fn errno() -> i32 {
     // SAFETY: the C library gives every thread its own errno.

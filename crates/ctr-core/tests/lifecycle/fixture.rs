@@ -1,7 +1,7 @@
 //! An engine of its own in a temporary directory, and the look for what it leaves behind.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use ctr_state::{
 };
 use ctr_sys::{
     BootId, Cgroups, Child, Deadline, FileLock, Launch, PidRef, PidStamp, Signal, Stdio, Sync,
-    mounts_below, reap_any, replace_file,
+    mounts_below, reap_any, replace_file, wait_readable,
 };
 use rustix::fs::{CWD, Mode, OFlags};
 
@@ -357,6 +357,25 @@ pub(crate) fn await_cleanups() {
     }
 }
 
+/// Returns when a command waits for a container: it has a pidfd or an inotify descriptor then, and knows which run it is about.
+pub(crate) fn await_watch(command: &Child) {
+    let watches = ["anon_inode:inotify", "anon_inode:[pidfd]"];
+    let is_watch = |path: PathBuf| {
+        let target = std::fs::read_link(path).unwrap_or_default();
+        watches.iter().any(|watch| target == Path::new(watch))
+    };
+    let directory = format!("/proc/{}/fd", command.pid());
+    let has_watch = || {
+        let entries = std::fs::read_dir(&directory).unwrap().flatten();
+        entries.map(|entry| entry.path()).any(is_watch)
+    };
+    while !has_watch() {
+        let ended = wait_readable(command.as_fd(), Deadline::after(Duration::ZERO)).unwrap();
+        assert!(!ended, "the command ended");
+        std::thread::yield_now();
+    }
+}
+
 /// Waits for all children to end, which they do by themselves when nothing was left running.
 fn end_children() {
     for child in children() {
@@ -380,4 +399,9 @@ pub(crate) fn dead_intent(kind: IntentKind, generation: u64) -> Intent {
         since_ns: 0,
         generation,
     }
+}
+
+/// A boot that is not this one.
+pub(crate) fn other_boot() -> BootId {
+    serde_json::from_str("\"another\"").unwrap()
 }

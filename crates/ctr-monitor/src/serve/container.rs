@@ -12,7 +12,7 @@ use ctr_sys::{
 use rustix::fs::{Mode, OFlags};
 
 use super::RuntimeResolver;
-use super::helper::in_helper;
+use super::helper::{Meanwhile, Nothing, in_helper};
 use super::streams::ContainerEnds;
 use crate::error::WireFailure;
 use crate::files;
@@ -41,12 +41,13 @@ pub(super) struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// Has a helper attach the mounts in a mount namespace of its own and call the runtime there. On failure the runtime's leftovers
-    /// are deleted.
+    /// Has a helper attach the mounts in a mount namespace of its own and call the runtime there, whose output is taken `meanwhile`.
+    /// On failure the runtime's leftovers are deleted.
     pub(super) fn create(
         request: CreateRequest,
         mounts: Vec<OwnedFd>,
         ends: &ContainerEnds,
+        meanwhile: &mut dyn Meanwhile,
         resolver: &'a dyn RuntimeResolver,
     ) -> Result<Self, WireFailure> {
         if mounts.len() != request.mounts.len() {
@@ -61,7 +62,7 @@ impl<'a> Container<'a> {
         keep.extend(ends.descriptors());
         let deadline = runtime_deadline(&request);
         let margin = deadline_with_margin(&request);
-        let created = in_helper("create", &keep, margin, || {
+        let created = in_helper("create", &keep, margin, meanwhile, || {
             attach(&request, &mounts)?;
             call_create(&request, ends, resolver, deadline)
         });
@@ -105,7 +106,7 @@ impl<'a> Container<'a> {
         }
         let deadline = runtime_deadline(&self.request);
         let margin = deadline_with_margin(&self.request);
-        in_helper("start", &[], margin, || {
+        in_helper("start", &[], margin, &mut Nothing, || {
             let runtime = resolve(&self.request, self.resolver)?;
             let root = self.request.run_dir.join(files::RUNTIME);
             let target = Target {
@@ -235,7 +236,8 @@ fn first_process(request: &CreateRequest, pid: i32) -> Result<PidRef, WireFailur
 }
 
 fn delete(request: &CreateRequest, resolver: &dyn RuntimeResolver) -> Result<(), WireFailure> {
-    in_helper("delete", &[], deadline_with_margin(request), || {
+    let margin = deadline_with_margin(request);
+    in_helper("delete", &[], margin, &mut Nothing, || {
         let runtime = resolve(request, resolver)?;
         let root: &Path = &request.run_dir.join(files::RUNTIME);
         let target = Target {

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use ctr_sys::{Deadline, fork_helper, recv_packet, send_packet, seqpacket_pair, wait_readable};
+use rustix::event::{PollFd, PollFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -10,6 +11,22 @@ use crate::error::WireFailure;
 
 /// More than any answer, less than a socket's buffer.
 const MAX_ANSWER: usize = 64 * 1024;
+
+/// What the monitor does while it waits for a helper.
+pub(super) trait Meanwhile {
+    /// Adds what it waits for.
+    fn add_to<'a>(&'a self, fds: &mut Vec<PollFd<'a>>);
+    /// Does what there is to do; never blocks.
+    fn run(&mut self);
+}
+
+/// Nothing: for short calls.
+pub(super) struct Nothing;
+
+impl Meanwhile for Nothing {
+    fn add_to<'a>(&'a self, _fds: &mut Vec<PollFd<'a>>) {}
+    fn run(&mut self) {}
+}
 
 /// Runs `work` in a forked helper that keeps only `keep` open, and brings its answer back.
 ///
@@ -19,6 +36,7 @@ pub(super) fn in_helper<T: Serialize + DeserializeOwned>(
     what: &str,
     keep: &[BorrowedFd<'_>],
     deadline: Deadline,
+    meanwhile: &mut dyn Meanwhile,
     work: impl FnOnce() -> Result<T, WireFailure>,
 ) -> Result<T, WireFailure> {
     let (ours, theirs) = seqpacket_pair()?;
@@ -29,7 +47,7 @@ pub(super) fn in_helper<T: Serialize + DeserializeOwned>(
         i32::from(send_packet(theirs.as_fd(), &answer, &[]).is_err())
     })?;
     drop(theirs);
-    let answer = receive(what, ours.as_fd(), child.as_fd(), deadline);
+    let answer = receive(what, ours.as_fd(), child.as_fd(), deadline, meanwhile);
     if answer.is_err() {
         child.kill(ctr_sys::Signal::KILL)?;
     }
@@ -42,9 +60,10 @@ fn receive<T: DeserializeOwned>(
     socket: BorrowedFd<'_>,
     helper: BorrowedFd<'_>,
     deadline: Deadline,
+    meanwhile: &mut dyn Meanwhile,
 ) -> Result<Result<T, WireFailure>, WireFailure> {
     let failure = |why: &str| WireFailure::own(what, "the container", why);
-    if !wait_for_either(socket, helper, deadline)? {
+    if !wait_for_either(socket, helper, deadline, meanwhile)? {
         return Err(failure("the helper process did not answer in time"));
     }
     // The helper may have died with its answer in the socket; without one there is nothing to wait for.
@@ -63,24 +82,29 @@ fn wait_for_either(
     a: BorrowedFd<'_>,
     b: BorrowedFd<'_>,
     deadline: Deadline,
+    meanwhile: &mut dyn Meanwhile,
 ) -> Result<bool, WireFailure> {
-    use rustix::event::{PollFd, PollFlags};
     loop {
-        let mut fds = [
+        let mut fds = vec![
             PollFd::from_borrowed_fd(a, PollFlags::IN),
             PollFd::from_borrowed_fd(b, PollFlags::IN),
         ];
+        meanwhile.add_to(&mut fds);
         let timeout = deadline.remaining().map(|left| rustix::time::Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(left.subsec_nanos()),
         });
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
-            Ok(0) if deadline.expired() => return Ok(false),
-            Ok(0) | Err(rustix::io::Errno::INTR) => {}
-            Ok(_) => return Ok(true),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => {
                 return Err(ctr_sys::SysError::new("poll", "a helper", errno.into()).into());
             }
+        }
+        let answered = fds[..2].iter().any(|fd| !fd.revents().is_empty());
+        drop(fds);
+        meanwhile.run();
+        if answered || deadline.expired() {
+            return Ok(answered);
         }
     }
 }
