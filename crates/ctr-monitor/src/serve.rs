@@ -74,7 +74,7 @@ pub fn serve(number: i32, resolver: &dyn RuntimeResolver) -> Result<(), MonitorE
             return client.flush(Deadline::after(clients::GRACE));
         }
     };
-    match Monitor::new(request, mounts, signals, resolver) {
+    match Monitor::new(request, mounts, signals, &client, resolver) {
         Ok(mut monitor) => {
             client.reply(&Reply::Created {
                 init: monitor.container.stamp(),
@@ -126,6 +126,7 @@ impl<'a> Monitor<'a> {
         request: CreateRequest,
         mounts: Vec<OwnedFd>,
         signals: SignalFd,
+        creator: &Client,
         resolver: &'a dyn RuntimeResolver,
     ) -> Result<Self, WireFailure> {
         let run_dir = request.run_dir.clone();
@@ -136,6 +137,14 @@ impl<'a> Monitor<'a> {
                 "another monitor holds its liveness lock",
             )
         })?;
+        // Only now: whoever found the lock free before, because the engine had been killed, may be removing the run directory.
+        if creator.is_gone() {
+            return Err(WireFailure::own(
+                "serve",
+                &request.id,
+                "the engine that asked for it is gone",
+            ));
+        }
         if let Some(group) = &request.monitor_cgroup {
             enter_group(group)?;
         }

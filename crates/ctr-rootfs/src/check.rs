@@ -11,13 +11,15 @@ use crate::error::RootfsError;
 use crate::resolve::resolve;
 
 const KERNEL_DIRECTORIES: [&str; 2] = ["/proc", "/sys"];
+/// Where a runtime makes links and device nodes before the container's own view of it is complete: some follow a link there.
+const DEVICES: &str = "/dev";
 
-/// Checks that `/proc` and `/sys` are real directories or absent.
+/// Checks that `/proc`, `/sys` and `/dev` are real directories or absent.
 ///
 /// # Errors
 /// [`RootfsError::Layout`] names the one that is a link or another kind of file. [`RootfsError::Sys`]: it cannot be looked at.
 pub fn check_layout(root: &Root) -> Result<(), RootfsError> {
-    for directory in KERNEL_DIRECTORIES {
+    for directory in KERNEL_DIRECTORIES.into_iter().chain([DEVICES]) {
         let path = Path::new(directory);
         let metadata = root
             .metadata_nofollow(path)

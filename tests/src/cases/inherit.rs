@@ -1,7 +1,7 @@
 //! Inheritance: what the caller has open, set or masked reaches neither the container nor the monitor.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -131,14 +131,14 @@ fn private_below(root: &Path) -> Result<()> {
         let path = entry.path();
         let metadata = entry.metadata().context("look at an entry")?;
         let kind = metadata.file_type();
-        if kind.is_symlink()
-            || path.ends_with("upper")
-            || path.ends_with("work")
-            || path.ends_with("files")
-        {
+        // The container's own layer and files, and what runtimes write with modes of their own, all in private directories.
+        let others_choose = ["upper", "work", "files", "runtime", "pid"];
+        if kind.is_symlink() || others_choose.iter().any(|name| path.ends_with(name)) {
             continue;
         }
-        let others = metadata.mode() & 0o077;
+        // The container's streams: whoever runs inside may open /dev/stdout again; the directory above keeps others out.
+        let pipe = if kind.is_fifo() { 0o622 } else { 0 };
+        let others = metadata.mode() & 0o077 & !pipe;
         ensure!(
             others == 0 && metadata.uid() == 0,
             "{} has mode {:o}",

@@ -10,7 +10,7 @@ use crate::fixture::{
     Fixture, await_watch, detached, end, init_of, monitor_of, remove, status, stop_after, words,
 };
 
-pub(crate) const TESTS: [Test; 8] = [
+pub(crate) const TESTS: [Test; 9] = [
     ("killed: start, while the runtime creates", start_at_create),
     (
         "killed: start, and the runtime fails to create",
@@ -26,6 +26,10 @@ pub(crate) const TESTS: [Test; 8] = [
         start_at_failing_start,
     ),
     ("killed: start, and the monitor with it", start_and_monitor),
+    (
+        "killed: start, and the runtime hangs",
+        start_at_hanging_create,
+    ),
     ("killed: stop", stop),
     ("killed: remove", remove_by_force),
 ];
@@ -140,6 +144,19 @@ fn start_and_monitor() {
         settle(&container, IntentKind::Start);
         assert_taken_back(&f, &container);
     }
+}
+
+/// Monitor, helper and runtime are stuck together: all of them are killed.
+fn start_at_hanging_create() {
+    let f = Fixture::new();
+    let container = f.create(&[]);
+    f.cue("create", "pause");
+    let start = f.command("start", container.id());
+    f.await_pause();
+    kill(&start);
+    f.cue("create", "");
+    settle(&container, IntentKind::Init);
+    assert_taken_back(&f, &container);
 }
 
 fn stop() {

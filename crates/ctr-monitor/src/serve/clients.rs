@@ -65,6 +65,23 @@ impl Client {
         })
     }
 
+    /// Whether the other end has closed the connection.
+    pub(super) fn is_gone(&self) -> bool {
+        let Some(connection) = &self.connection else {
+            return true;
+        };
+        let mut fds = [PollFd::from_borrowed_fd(
+            connection.as_fd(),
+            PollFlags::empty(),
+        )];
+        let now = rustix::time::Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        rustix::event::poll(&mut fds, Some(&now)).is_ok()
+            && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+    }
+
     pub(super) fn reply(&mut self, reply: &Reply) {
         if let Ok(bytes) = serde_json::to_vec(reply) {
             self.push(bytes);
