@@ -25,6 +25,9 @@ use crate::fake::read_all;
 /// A hang is a failure, not a test run that never ends. Nothing else depends on it.
 const GUARD: Duration = Duration::from_secs(60);
 
+/// The file in which a cleanup command that failed says why.
+pub(crate) const CLEANUP_ERROR: &str = "cleanup-error";
+
 pub(crate) struct Fixture {
     base: tempfile::TempDir,
     pub(crate) engine: Engine,
@@ -199,6 +202,7 @@ impl Fixture {
     /// Nothing of a run is left: processes, control groups, mounts, run directory, files in the root, a held lock.
     pub(crate) fn assert_idle(&self, id: &ContainerId) {
         end_children();
+        self.assert_no_cleanup_error();
         assert!(!self.engine.run_dir(id).exists(), "the run directory");
         let group = format!("{}/{id}", self.engine.config().cgroup_parent);
         assert!(!Cgroups::detect().unwrap().exists(&group), "a cgroup");
@@ -208,6 +212,11 @@ impl Fixture {
         if self.path("rootfs").exists() {
             assert_eq!(tree(&self.path("rootfs")), self.rootfs, "the root");
         }
+    }
+
+    fn assert_no_cleanup_error(&self) {
+        let error = std::fs::read_to_string(self.path(CLEANUP_ERROR));
+        assert!(error.is_err(), "a cleanup failed: {error:?}");
     }
 
     /// Nothing of the container is left.
@@ -223,6 +232,13 @@ impl Fixture {
 
 impl Drop for Fixture {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = std::fs::read_to_string(self.path(CLEANUP_ERROR));
+            eprintln!(
+                "cleanup commands said: {error:?}; running: {:?}",
+                children()
+            );
+        }
         for child in children() {
             child.signal(Signal::KILL).ok();
             child.wait(Deadline::after(GUARD)).ok();

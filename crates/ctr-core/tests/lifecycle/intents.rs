@@ -119,7 +119,7 @@ fn removal() {
 }
 
 /// Brings a container to a status as commands do, killed ones where it takes one.
-fn bring_to<'f>(f: &'f Fixture, wanted: Status) -> Container<'f> {
+fn bring_to(f: &Fixture, wanted: Status) -> Container<'_> {
     let container = f.create(&[]);
     match wanted {
         Status::Configured => {}

@@ -10,6 +10,7 @@ use ctr_monitor::RuntimeResolver;
 use ctr_monitor::protocol::{RuntimeKind, RuntimeSpec};
 use ctr_oci::{CliRuntime, CliRuntimeConfig, FailureKind, OciRuntime, RuntimeFailure};
 use ctr_state::StopReason;
+use ctr_sys::{Sync, replace_file};
 
 use crate::{fake, fixture};
 
@@ -34,17 +35,38 @@ pub(crate) fn play(args: &[String]) -> Option<u8> {
             };
             let engine = Engine::open(fixture::config(Path::new(base))).unwrap();
             let found = engine.find(id);
-            Some(code(found.and_then(|container| container.cleanup(request))))
+            let result = found.and_then(|container| container.cleanup(request));
+            Some(cleanup_code(Path::new(base), result))
         }
-        ["command", base, verb, id] => Some(code(command(Path::new(base), verb, id))),
+        ["command", base, verb, id] => Some(code(&command(Path::new(base), verb, id))),
         ["fake-runtime", ..] => Some(fake::runtime(&args[1..])),
         ["fake-init", ..] => Some(fake::init(&args[1..])),
         _ => None,
     }
 }
 
-fn code(result: Result<(), EngineError>) -> u8 {
+fn code(result: &Result<(), EngineError>) -> u8 {
     u8::from(result.is_err())
+}
+
+/// Nobody sees the standard error of a cleanup command: the fixture looks for this file.
+fn cleanup_code(base: &Path, result: Result<(), EngineError>) -> u8 {
+    match result {
+        Ok(()) => 0,
+        // Removed before it was looked for.
+        Err(error) if error.is_not_found() => 0,
+        Err(error) => {
+            let text = format!("{error}: {error:?}");
+            replace_file(
+                &base.join(fixture::CLEANUP_ERROR),
+                text.as_bytes(),
+                0o600,
+                Sync::No,
+            )
+            .unwrap();
+            1
+        }
+    }
 }
 
 fn monitor(number: i32) -> u8 {
