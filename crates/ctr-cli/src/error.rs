@@ -12,6 +12,8 @@ use std::fmt;
 pub(crate) enum ErrorKind {
     /// Anything that has no kind of its own.
     Failed,
+    /// A signal ended the command.
+    Interrupted,
     /// A container that does not exist.
     NotFound,
     /// A verb that the container's status does not allow.
@@ -119,6 +121,7 @@ pub(crate) fn exit_code(rule: Rule, result: &Result<Outcome, CommandError>) -> u
 fn code_of(rule: Rule, kind: ErrorKind) -> u8 {
     let [general, run, remove] = match kind {
         ErrorKind::Failed => [125, 125, 125],
+        ErrorKind::Interrupted => [1, 1, 1],
         ErrorKind::NotFound => [125, 125, 1],
         ErrorKind::WrongStatus => [125, 125, 2],
         ErrorKind::CommandNotFound => [125, 127, 125],

@@ -11,7 +11,7 @@ use ctr_state::{
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::probe;
-use crate::reconcile;
+use crate::reconcile::{self, AutoRemoval};
 use crate::summary::Summary;
 
 /// A container by its id. It holds no state that could be out of date.
@@ -66,9 +66,17 @@ impl<'e> Container<'e> {
     /// When it is gone (also because a removal that was cut off has now been finished), or somebody else holds the lock for longer
     /// than the engine was told to wait.
     pub fn lock(&self, verb: &str) -> Result<LockedContainer<'e>, EngineError> {
+        self.lock_with(verb, AutoRemoval::Now)
+    }
+
+    pub(crate) fn lock_with(
+        &self,
+        verb: &str,
+        auto_removal: AutoRemoval,
+    ) -> Result<LockedContainer<'e>, EngineError> {
         let deadline = self.engine.lock_deadline();
         let record = self.engine.store().lock(&self.id, verb, deadline)?;
-        reconcile::reconcile(LockedContainer::new(self.engine, record))
+        reconcile::reconcile(LockedContainer::new(self.engine, record), auto_removal)
     }
 }
 

@@ -10,10 +10,10 @@ use ctr_oci::Hostname;
 use ctr_rootfs::{Rootfs, RootfsSource, UserSpec, mount_destination};
 use ctr_state::{
     AutoRemove, Config, ContainerId, ContainerName, Durability, IntentKind, LogConfig, NetworkMode,
-    NewContainer, ProcessConfig, RootfsConfig, RootfsMode, StateError, StdinMode, Terminal,
+    NewContainer, ProcessConfig, RootfsConfig, RootfsMode, StateError, Status, StdinMode, Terminal,
     VolumeConfig, names,
 };
-use ctr_sys::{Signal, SysError, remove_tree};
+use ctr_sys::{PidRef, Signal, SysError, remove_tree};
 
 use crate::container::{Container, LockedContainer};
 use crate::engine::Engine;
@@ -116,6 +116,7 @@ impl Engine {
         config: &Config,
     ) -> Result<LockedContainer<'_>, EngineError> {
         let mut random = random_numbers();
+        let mut tries = 0;
         loop {
             let chosen = name
                 .cloned()
@@ -136,8 +137,31 @@ impl Engine {
                 Ok(record) => return Ok(LockedContainer::new(self, record)),
                 // Only a name that we made up may be another one.
                 Err(StateError::NameInUse { .. }) if name.is_none() => {}
+                // Its holder may only be waiting for somebody to notice that it is over.
+                Err(StateError::NameInUse { ref by, .. }) if tries == 0 && self.is_over(by)? => {
+                    tries += 1;
+                }
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// Takes in what has happened to a container, which may be its end; true when it is gone.
+    fn is_over(&self, id: &ContainerId) -> Result<bool, EngineError> {
+        let summary = Container::new(self, id.clone()).summary();
+        let over = summary.is_ok_and(|summary| match summary.status() {
+            Some(Status::Configured | Status::Stopped | Status::Exited | Status::Removing) => true,
+            Some(Status::Running | Status::Paused | Status::Stopping | Status::Created) | None => {
+                false
+            }
+        });
+        if !over {
+            return Ok(false);
+        }
+        match Container::new(self, id.clone()).lock("create") {
+            Err(error) if error.is_not_found() => Ok(true),
+            Ok(_) | Err(EngineError::State(StateError::Busy { .. })) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -280,6 +304,16 @@ pub(crate) fn remove_cid_file(path: &Path, id: &ContainerId) -> Result<(), Engin
         return remove_file(path);
     }
     Ok(())
+}
+
+/// Removes a pid file, unless the pid in it belongs to a process that lives: then it is another container's by now.
+pub(crate) fn remove_pid_file(path: &Path) -> Result<(), EngineError> {
+    if let Ok(Some(pid)) = ctr_exec::PidFile::new(path).read()
+        && PidRef::capture(pid)?.is_some()
+    {
+        return Ok(());
+    }
+    remove_file(path)
 }
 
 pub(crate) fn remove_file(path: &Path) -> Result<(), EngineError> {

@@ -6,7 +6,7 @@ use ctr_monitor::MonitorError;
 use ctr_oci::{FailureKind, OciError, RuntimeFailure};
 use ctr_rootfs::RootfsError;
 use ctr_state::{ContainerId, StateError, Status};
-use ctr_sys::SysError;
+use ctr_sys::{Signal, SysError};
 
 /// What can go wrong with an operation of the engine.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,12 @@ pub enum EngineError {
         /// What could not be taken back.
         cleanup_failures: Vec<CleanupFailure>,
     },
+    /// A signal to end arrived before the container existed; everything was taken back.
+    #[error("interrupted by {signal}")]
+    Interrupted {
+        /// Which.
+        signal: Signal,
+    },
     /// A process did not end although it was killed.
     #[error("process {pid} of container {name} is still there {waited_s} s after SIGKILL")]
     Unkillable {
@@ -75,6 +81,21 @@ pub enum EngineError {
     /// The kernel refused something.
     #[error(transparent)]
     Sys(#[from] SysError),
+}
+
+/// An error with its causes, as one line: `a: b: c`.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // Many errors already show their cause.
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
 }
 
 /// A step that could not be taken back.
@@ -104,6 +125,18 @@ pub enum ExitHint {
 }
 
 impl EngineError {
+    /// The error of an operation whose steps could not all be taken back.
+    pub(crate) fn unwound(operation: &'static str, cause: Self, left: Self) -> Self {
+        Self::Unwound {
+            operation,
+            cause: Box::new(cause),
+            cleanup_failures: vec![CleanupFailure {
+                step: "release the run",
+                error: Box::new(left),
+            }],
+        }
+    }
+
     pub(crate) fn invalid(what: &'static str, value: &dyn fmt::Display, why: &str) -> Self {
         Self::Invalid {
             what,
@@ -121,6 +154,7 @@ impl EngineError {
             Self::Unwound { cause, .. } => cause.exit_hint(),
             Self::WrongStatus { .. }
             | Self::Invalid { .. }
+            | Self::Interrupted { .. }
             | Self::Unkillable { .. }
             | Self::State(_)
             | Self::Rootfs(_)

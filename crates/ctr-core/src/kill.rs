@@ -8,6 +8,7 @@ use ctr_sys::{Deadline, Delivery, PidRef, Signal};
 
 use crate::container::{Container, LockedContainer};
 use crate::error::EngineError;
+use crate::reconcile::AutoRemoval;
 use crate::wait::wait_for_record;
 
 /// How long SIGKILL may take.
@@ -20,6 +21,15 @@ impl Container<'_> {
     /// [`EngineError::WrongStatus`] when it does not run.
     pub fn kill(&self, signal: Signal) -> Result<(), EngineError> {
         let mut locked = self.lock("kill")?;
+        if let Some(init) = locked.record().init()
+            && PidRef::open(init)?.is_none()
+        {
+            // It has ended and its monitor has not said so yet: what it is then decides.
+            let generation = locked.record().generation();
+            let container = locked.unlock();
+            wait_for_record(&container, generation)?;
+            locked = container.lock("kill")?;
+        }
         if signal == Signal::KILL {
             return match locked.kill_and_wait(signal) {
                 Err(error) if error.is_not_found() => Ok(()),
@@ -87,6 +97,6 @@ impl LockedContainer<'_> {
             });
         }
         wait_for_record(&container, generation)?;
-        container.lock("kill")
+        container.lock_with("kill", AutoRemoval::ByCaller)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ctr_monitor::{ExitRecord, ExitReport, files};
+use ctr_monitor::{ExitRecord, ExitReport, MonitorError, files};
 use ctr_state::{ContainerId, ExitCause, ExitInfo, OomKilled, Record, Snapshot, Status};
 use ctr_sys::{Liveness, PidRef};
 
@@ -75,9 +75,17 @@ pub(crate) fn recorded_exit(
     run_dir: &Path,
     generation: u64,
 ) -> Result<Option<ExitInfo>, EngineError> {
-    Ok(ExitRecord::read(run_dir, generation)?
-        .as_ref()
-        .map(exit_info))
+    match ExitRecord::read(run_dir, generation) {
+        Ok(record) => Ok(record.as_ref().map(exit_info)),
+        // Damaged, or of a newer monitor: the run is over all the same, and nothing else must suffer from it.
+        Err(error @ MonitorError::BadRecord { .. }) => Ok(Some(ExitInfo {
+            cause: ExitCause::Lost,
+            oom: OomKilled::No,
+            finished_ns: ctr_sys::now_ns(),
+            reason: Some(format!("its exit record cannot be read: {error}")),
+        })),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The monitor's report as the store keeps it.

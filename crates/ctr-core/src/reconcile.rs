@@ -4,8 +4,8 @@
 //! (its monitor's exit record, or the kernel, says so). Intents come first, because they say what the rest means.
 
 use ctr_events::{EventKind, NewEvent};
-use ctr_monitor::MonitorClient;
 use ctr_monitor::protocol::Phase;
+use ctr_monitor::{ExitRecord, MonitorClient, MonitorError, StartSeen};
 use ctr_state::{
     AutoRemove, ExitCause, ExitInfo, Intent, IntentKind, OomKilled, StateError, Status, Trigger,
 };
@@ -18,7 +18,16 @@ use crate::probe::{Observed, observe, rebooted};
 use crate::release::{Leftovers, release};
 
 /// How long a monitor may take to say how it is.
-const STATUS_WAIT: Duration = Duration::from_secs(5);
+const STATUS_WAIT: Duration = Duration::from_secs(30);
+
+/// When a container that is to go by itself goes, once it is seen that its run is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AutoRemoval {
+    /// At once.
+    Now,
+    /// The caller sees to it, after something that it still has to do.
+    ByCaller,
+}
 
 /// Brings record and reality together.
 ///
@@ -26,6 +35,7 @@ const STATUS_WAIT: Duration = Duration::from_secs(5);
 /// [`StateError::NotFound`] when the container turned out to be removed, half or whole.
 pub(crate) fn reconcile(
     mut container: LockedContainer<'_>,
+    auto_removal: AutoRemoval,
 ) -> Result<LockedContainer<'_>, EngineError> {
     if let Some(intent) = container.record().intent().cloned()
         && !is_own_or_alive(&container, &intent)?
@@ -34,13 +44,17 @@ pub(crate) fn reconcile(
     }
     let observed = observe(container.engine(), container.id(), container.record())?;
     match observed {
-        Observed::Inactive | Observed::Alive(_) => Ok(container),
-        Observed::Ended(exit) => {
-            take_exit(&mut container, exit)?;
-            Ok(container)
-        }
-        Observed::Rebooted => reboot(container),
+        Observed::Inactive | Observed::Alive(_) => {}
+        Observed::Ended(exit) => take_exit(&mut container, exit)?,
+        Observed::Rebooted => container = reboot(container)?,
     }
+    let over = matches!(container.status(), Status::Stopped | Status::Exited);
+    if auto_removal == AutoRemoval::Now && over && container.config().auto_remove == AutoRemove::Yes
+    {
+        // Carried out by whoever notices first: those who should have may all be gone.
+        return Err(removed(container));
+    }
+    Ok(container)
 }
 
 /// A living owner without the lock has given it up on purpose (a stop that waits).
@@ -56,10 +70,7 @@ fn recover<'e>(
     match intent.kind {
         // Its creator never said that it was complete, so nobody was told of it.
         IntentKind::Create => Err(removed(container)),
-        IntentKind::Init => {
-            take_back(&mut container, "the command that started it was cut off")?;
-            Ok(container)
-        }
+        IntentKind::Init => cut_off(container),
         IntentKind::Start => recover_start(container),
         IntentKind::Remove if container.status() == Status::Removing => Err(removed(container)),
         // Stop: the signals are out, or can be sent again. Cleanup and a removal that had not begun: the status says what is to be
@@ -75,26 +86,14 @@ fn recover<'e>(
 /// Finishes a removal; the error that says that the container is gone, or why it could not be finished.
 fn removed(container: LockedContainer<'_>) -> EngineError {
     let id = container.id().to_string();
-    match crate::remove::finish(container) {
-        Ok(()) => StateError::NotFound { what: id }.into(),
+    match container.remove_stopped() {
+        Ok(_) => StateError::NotFound { what: id }.into(),
         Err(error) => error,
     }
 }
 
 fn recover_start(mut container: LockedContainer<'_>) -> Result<LockedContainer<'_>, EngineError> {
-    let run_dir = container.engine().run_dir(container.id());
-    let generation = container.record().generation();
-    let phase = MonitorClient::connect(&run_dir)
-        .ok()
-        .flatten()
-        .and_then(|mut client| client.status(Deadline::after(STATUS_WAIT)).ok())
-        .filter(|status| status.generation == generation)
-        .map(|status| status.phase);
-    let exited = crate::probe::recorded_exit(&run_dir, generation)?.is_some();
-    let status = container.status();
-    if status == Status::Created
-        && (phase == Some(Phase::Started) || (exited && phase != Some(Phase::Created)))
-    {
+    if container.status() == Status::Created && has_started(&container)? {
         let now = container.engine().now_ns();
         let facts = container.locked_record().edit();
         facts.started_ns = facts.started_ns.or(Some(now));
@@ -103,7 +102,34 @@ fn recover_start(mut container: LockedContainer<'_>) -> Result<LockedContainer<'
         container.advance(Trigger::Start, &[event])?;
         return Ok(container);
     }
+    cut_off(container)
+}
+
+/// Whether the program runs, or ran: its monitor says so, or has left it in its record.
+fn has_started(container: &LockedContainer<'_>) -> Result<bool, EngineError> {
+    let run_dir = container.engine().run_dir(container.id());
+    let generation = container.record().generation();
+    if let Some(mut client) = MonitorClient::connect(&run_dir)? {
+        match client.status(Deadline::after(STATUS_WAIT)) {
+            Ok(status) if status.phase != Phase::Ended => {
+                return Ok(status.generation == generation && status.phase == Phase::Started);
+            }
+            // Busy with the start itself, for as long as the runtime takes: nothing can be said yet.
+            Err(error @ MonitorError::NoAnswer { .. }) => return Err(error.into()),
+            // Its record says more.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    let record = ExitRecord::read(&run_dir, generation)?;
+    Ok(record.is_some_and(|record| record.start == StartSeen::Yes))
+}
+
+/// Takes back what a command that was killed had begun. A container that was to go by itself has nobody left who would remove it.
+fn cut_off(mut container: LockedContainer<'_>) -> Result<LockedContainer<'_>, EngineError> {
     take_back(&mut container, "the command that started it was cut off")?;
+    if container.config().auto_remove == AutoRemove::Yes {
+        return Err(removed(container));
+    }
     Ok(container)
 }
 
@@ -195,8 +221,5 @@ fn reboot(mut container: LockedContainer<'_>) -> Result<LockedContainer<'_>, Eng
         facts.exit = Some(exit);
     }
     container.advance(Trigger::Rebooted, &events)?;
-    if ran && container.config().auto_remove == AutoRemove::Yes {
-        return Err(removed(container));
-    }
     Ok(container)
 }

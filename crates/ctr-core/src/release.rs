@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ctr_monitor::{MonitorClient, files};
+use ctr_monitor::{MonitorClient, MonitorError, files};
 use ctr_oci::{DeleteMode, Target};
 use ctr_rootfs::MountPoints;
 use ctr_state::{Config, ContainerId, RootfsMode};
@@ -50,14 +50,12 @@ impl<'a> Leftovers<'a> {
 pub(crate) fn release(engine: &Engine, left: &Leftovers<'_>) -> Result<(), EngineError> {
     let run_dir = engine.run_dir(left.id);
     let ended = end_monitor(&run_dir);
-    let killed = kill_processes(left);
+    let killed = Cgroups::detect()?.kill_all(&left.config.cgroup_path, Deadline::after(END_WAIT));
     delete_in_runtime(engine, left, &run_dir);
     let steps = [
         ended,
-        killed,
-        Cgroups::detect()?
-            .remove(&left.config.cgroup_path)
-            .map_err(EngineError::from),
+        killed.map(drop).map_err(EngineError::from),
+        clear_cgroup(left),
         remove_created(engine, left),
         remove_tree(&run_dir).map_err(EngineError::from),
     ];
@@ -65,7 +63,7 @@ pub(crate) fn release(engine: &Engine, left: &Leftovers<'_>) -> Result<(), Engin
 }
 
 /// Tells the monitor that nobody needs it; one that does not end is killed.
-fn end_monitor(run_dir: &Path) -> Result<(), EngineError> {
+pub(crate) fn end_monitor(run_dir: &Path) -> Result<(), EngineError> {
     let alive = run_dir.join(files::ALIVE);
     let Some(pid) = Liveness::probe(&alive)? else {
         return Ok(());
@@ -93,22 +91,30 @@ fn tell_to_end(run_dir: &Path) -> bool {
         // It is about to end, or has not begun to listen: either way its process is what is waited for.
         return true;
     };
-    let deadline = Deadline::after(ANSWER_WAIT);
-    client.cleaned(deadline).is_ok() || client.abandon(Deadline::after(ANSWER_WAIT)).is_ok()
+    match client.cleaned(Deadline::after(ANSWER_WAIT)) {
+        Ok(()) => true,
+        Err(MonitorError::NoAnswer { .. }) => false,
+        // It is alive and its container too, or it is just ending.
+        Err(MonitorError::Gone { .. }) => true,
+        Err(_) => client.abandon(Deadline::after(ANSWER_WAIT)).is_ok(),
+    }
 }
 
-fn kill_processes(left: &Leftovers<'_>) -> Result<(), EngineError> {
+/// Kills what is left of the container and removes its control group. A helper of a runtime that was killed may still be on its way
+/// into the group: it is looked at again until it can be removed.
+fn clear_cgroup(left: &Leftovers<'_>) -> Result<(), EngineError> {
     let cgroups = Cgroups::detect()?;
-    let deadline = Deadline::after(END_WAIT);
-    if cgroups.kill_all(&left.config.cgroup_path, deadline)? {
-        return Ok(());
+    let path = &left.config.cgroup_path;
+    let cleared = cgroups.clear(path, Deadline::after(END_WAIT));
+    let stuck = cgroups.processes(path)?.first().copied();
+    match (cleared, stuck) {
+        (Err(_), Some(pid)) => Err(EngineError::Unkillable {
+            name: left.id.short().to_owned(),
+            pid,
+            waited_s: END_WAIT.as_secs(),
+        }),
+        (cleared, _) => Ok(cleared?),
     }
-    let pid = cgroups.processes(&left.config.cgroup_path)?;
-    Err(EngineError::Unkillable {
-        name: left.id.short().to_owned(),
-        pid: pid.first().copied().unwrap_or(0),
-        waited_s: END_WAIT.as_secs(),
-    })
 }
 
 /// What counts is what is left, and that is looked at next: no process, no group, no state directory. So a failure is no news, and a

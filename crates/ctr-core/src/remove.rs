@@ -8,9 +8,12 @@ use ctr_state::{ContainerId, IntentKind, Status, StopReason, Trigger};
 use ctr_sys::{Signal, remove_tree};
 
 use crate::container::{Container, LockedContainer};
-use crate::create::{durability, remove_cid_file, remove_file};
+use crate::create::{durability, remove_cid_file, remove_pid_file};
 use crate::error::EngineError;
 use crate::stop::StopRequest;
+
+/// How often a container is stopped again for its removal while somebody else keeps starting it.
+const STOP_ATTEMPTS: u32 = 100;
 
 /// How a container is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,15 +47,13 @@ impl Container<'_> {
     /// [`EngineError::WrongStatus`] for one that runs, without [`RemoveMode::Force`].
     pub fn remove(&self, request: RemoveRequest) -> Result<Removed, EngineError> {
         let mut locked = self.lock("rm")?;
-        match locked.status() {
-            Status::Configured
-            | Status::Stopped
-            | Status::Exited
-            | Status::Removing
-            | Status::Created => {}
-            Status::Running | Status::Paused | Status::Stopping => match request.mode {
-                RemoveMode::Normal => return Err(locked.wrong_status("remove")),
-                RemoveMode::Force => {
+        for _ in 0..STOP_ATTEMPTS {
+            match (locked.status(), request.mode) {
+                (Status::Running | Status::Paused | Status::Stopping, RemoveMode::Normal) => {
+                    return Err(locked.wrong_status("remove"));
+                }
+                // Whoever starts it again meanwhile has it stopped again.
+                (Status::Running | Status::Paused | Status::Stopping, RemoveMode::Force) => {
                     locked = match stop_for_removal(locked, request) {
                         Err(error) if error.is_not_found() => {
                             return Ok(Removed {
@@ -62,9 +63,17 @@ impl Container<'_> {
                         other => other?,
                     };
                 }
-            },
+                (
+                    Status::Configured
+                    | Status::Created
+                    | Status::Stopped
+                    | Status::Exited
+                    | Status::Removing,
+                    _,
+                ) => return locked.remove_stopped(),
+            }
         }
-        locked.remove_stopped()
+        Err(locked.wrong_status("remove"))
     }
 }
 
@@ -94,6 +103,10 @@ impl LockedContainer<'_> {
             tracing::info_span!("remove", container = self.id().short(), generation).entered();
         let id = self.id().clone();
         if self.status() != Status::Removing {
+            // The table first: what runs must not be torn down only to find that it may not be removed.
+            if self.status().after(Trigger::BeginRemove).is_err() {
+                return Err(self.wrong_status("remove"));
+            }
             self.release_run(IntentKind::Remove)?;
             self.announce(IntentKind::Remove);
             let record = self.locked_record();
@@ -117,7 +130,7 @@ pub(crate) fn finish(mut container: LockedContainer<'_>) -> Result<(), EngineErr
         remove_cid_file(path, &config.id)?;
     }
     if let Some(path) = &config.pid_file {
-        remove_file(path)?;
+        remove_pid_file(path)?;
     }
     let mut event = container.event(EventKind::Remove);
     if let Some(exit) = container.record().exit() {

@@ -1,20 +1,22 @@
 //! An attached foreground run: its streams, its signals, its end.
 
+mod io;
+
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use ctr_exec::frames::{Frame, MAX_PAYLOAD, Stream};
+use ctr_exec::frames::{Frame, Stream};
 use ctr_monitor::MonitorClient;
-use ctr_monitor::MonitorError;
 use ctr_monitor::protocol::Reply;
-use ctr_state::{AutoRemove, ExitCause, ExitInfo, OomKilled, Status};
-use ctr_sys::{Child, Deadline, PidRef, PidStamp, SignalFd, SysError};
+use ctr_state::{AutoRemove, ExitInfo, Status};
+use ctr_sys::{Child, Deadline, PidRef, PidStamp, Signal, SignalFd, SysError};
 use rustix::event::{PollFd, PollFlags};
-use rustix::io::Errno;
 
 use crate::container::Container;
 use crate::error::EngineError;
 use crate::probe::exit_info;
+use crate::wait::{Watch, exit_of, poll};
+use io::{Input, Output};
 
 /// How long a monitor may take to end once its container is cleaned up after.
 const MONITOR_END: Duration = Duration::from_secs(10);
@@ -37,6 +39,8 @@ pub struct SessionIo<'a> {
 pub enum SessionEnd {
     /// The container ended.
     Exited(ExitInfo),
+    /// It ended, but the last of its output was not received: the caller had taken nothing for too long, or the monitor was killed.
+    CutOff(ExitInfo),
     /// The caller left; the container runs on.
     Detached,
 }
@@ -78,8 +82,11 @@ impl<'e> Session<'e> {
     /// Copies the streams and passes signals on until the container ends; then cleans up after it, or removes it when it is to
     /// go by itself.
     ///
+    /// When whoever reads the output goes away (`| head -1`), the container is stopped as `stop` does it: a program in a pipeline ends
+    /// then, too.
+    ///
     /// # Errors
-    /// When the monitor is lost, or the cleanup fails; the exit is recorded all the same.
+    /// When the output cannot be written (a full disk), or the cleanup fails; the exit is recorded all the same.
     pub fn run(mut self, io: SessionIo<'_>) -> Result<SessionEnd, EngineError> {
         let span = tracing::info_span!(
             "session",
@@ -87,95 +94,14 @@ impl<'e> Session<'e> {
             generation = self.generation
         );
         let _span = span.entered();
-        let exit = self.copy(io)?;
+        let end = Copy::new(&mut self, io)?.run()?;
         let finished = self.finish();
         if let Some(monitor) = self.monitor.take() {
             // Our child: it ends now, and its zombie with it.
             monitor.wait_deadline(Deadline::after(MONITOR_END))?;
         }
-        finished.map(|()| SessionEnd::Exited(exit))
-    }
-
-    fn copy(&mut self, io: SessionIo<'_>) -> Result<ExitInfo, EngineError> {
-        let init = self.init.map(PidRef::open).transpose()?.flatten();
-        self.client.set_nonblocking()?;
-        let mut input = Input::new(io.stdin);
-        let mut output = Output {
-            stdout: Some(io.stdout),
-            stderr: Some(io.stderr),
-        };
-        loop {
-            let ready = self.wait(&input, io.signals)?;
-            if let (true, Some(signals)) = (ready.signals, io.signals) {
-                while let Some(info) = signals.read()? {
-                    if let Some(init) = &init {
-                        init.signal(info.signal)?;
-                    }
-                }
-            }
-            if ready.stdin {
-                input.read();
-            }
-            input.send(&self.client)?;
-            while let Some(frame) = self.client.try_next_frame()? {
-                match frame {
-                    Frame::Data(stream, bytes) => output.write(stream, &bytes),
-                    Frame::Message(bytes, _) => {
-                        if let Reply::Exit(record) = Reply::parse(&bytes)? {
-                            return Ok(exit_info(&record));
-                        }
-                    }
-                    Frame::End => return self.without_monitor(init.as_ref()),
-                }
-            }
-        }
-    }
-
-    /// The monitor is gone. Its record tells the exit if it wrote one; else the container is waited for without it.
-    fn without_monitor(&self, init: Option<&PidRef>) -> Result<ExitInfo, EngineError> {
-        let run_dir = self.container.engine().run_dir(self.container.id());
-        if let Some(exit) = crate::probe::recorded_exit(&run_dir, self.generation)? {
-            return Ok(exit);
-        }
-        if let Some(init) = init {
-            init.wait(Deadline::never())?;
-        }
-        Ok(ExitInfo {
-            cause: ExitCause::Lost,
-            oom: OomKilled::No,
-            finished_ns: self.container.engine().now_ns(),
-            reason: Some("the monitor ended without telling how the container did".to_owned()),
-        })
-    }
-
-    fn wait(&self, input: &Input<'_>, signals: Option<&SignalFd>) -> Result<Ready, EngineError> {
-        if self.client.has_early_frames() {
-            return Ok(Ready::default());
-        }
-        let mut flags = PollFlags::IN;
-        if input.has_pending() {
-            flags |= PollFlags::OUT;
-        }
-        let mut fds = vec![PollFd::from_borrowed_fd(self.client.as_fd(), flags)];
-        let mut positions = [None; 2];
-        let wanted = [signals.map(AsFd::as_fd), input.readable()];
-        for (position, fd) in positions.iter_mut().zip(wanted) {
-            if let Some(fd) = fd {
-                *position = Some(fds.len());
-                fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
-            }
-        }
-        let [signals, stdin] = positions;
-        match rustix::event::poll(&mut fds, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(SysError::new("poll", "the streams", errno.into()).into()),
-        }
-        let ready =
-            |index: Option<usize>| index.is_some_and(|index| !fds[index].revents().is_empty());
-        Ok(Ready {
-            signals: ready(signals),
-            stdin: ready(stdin),
-        })
+        finished?;
+        end.output.map(|()| end.end)
     }
 
     /// Records the exit and gives the run's resources back. Somebody else may have done so, or removed the container.
@@ -199,102 +125,218 @@ impl<'e> Session<'e> {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Ready {
-    signals: bool,
-    stdin: bool,
+/// What the copying led to: the end of the container, and whether all output was written.
+struct Ended {
+    end: SessionEnd,
+    output: Result<(), EngineError>,
 }
 
-/// The container's input on its way: at most one packet is held.
-struct Input<'a> {
-    source: Option<BorrowedFd<'a>>,
-    pending: Option<Vec<u8>>,
+/// The loop of a session: one `poll` over everything that can happen.
+struct Copy<'s, 'e, 'a> {
+    session: &'s mut Session<'e>,
+    signals: Option<&'a SignalFd>,
+    init: Option<PidRef>,
+    input: Input<'a>,
+    stdout: Output<'a>,
+    stderr: Output<'a>,
+    connection: Connection,
+    /// When a container that was asked to stop, because nobody reads its output, is killed.
+    kill_at: Option<Deadline>,
 }
 
-impl<'a> Input<'a> {
-    fn new(source: Option<BorrowedFd<'a>>) -> Self {
-        Self {
-            source,
-            pending: None,
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Connection {
+    /// Frames come.
+    Open,
+    /// The exit has come; what is buffered is still to be written.
+    Ended(ExitInfo),
+    /// The monitor has closed it before the exit.
+    Lost,
+}
+
+impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
+    fn new(session: &'s mut Session<'e>, io: SessionIo<'a>) -> Result<Self, EngineError> {
+        session.client.set_nonblocking()?;
+        Ok(Self {
+            init: session.init.map(PidRef::open).transpose()?.flatten(),
+            session,
+            signals: io.signals,
+            input: Input::new(io.stdin),
+            stdout: Output::new(io.stdout),
+            stderr: Output::new(io.stderr),
+            connection: Connection::Open,
+            kill_at: None,
+        })
+    }
+
+    fn run(mut self) -> Result<Ended, EngineError> {
+        loop {
+            let written = self.stdout.is_empty() && self.stderr.is_empty();
+            match &self.connection {
+                Connection::Ended(exit) if written => {
+                    let end = SessionEnd::Exited(exit.clone());
+                    return Ok(self.ended(end));
+                }
+                Connection::Open | Connection::Ended(_) => self.wait(None)?,
+                Connection::Lost => {
+                    let watch = Watch::new(&self.session.container, self.session.generation)?;
+                    let exit = exit_of(&self.session.container, self.session.generation)?;
+                    if let (Some(exit), true) = (exit, written) {
+                        return Ok(self.ended(SessionEnd::CutOff(exit)));
+                    }
+                    self.wait(Some(&watch))?;
+                }
+            }
         }
     }
 
-    fn has_pending(&self) -> bool {
-        self.pending.is_some()
-    }
-
-    fn readable(&self) -> Option<BorrowedFd<'a>> {
-        self.source.filter(|_| self.pending.is_none())
-    }
-
-    fn read(&mut self) {
-        let Some(source) = self.readable() else {
-            return;
-        };
-        let mut buffer = vec![0; MAX_PAYLOAD];
-        match rustix::io::read(source, &mut buffer) {
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            // A closed or unreadable input is an empty one.
-            Ok(0) | Err(_) => {
-                self.source = None;
-                self.pending = Some(Vec::new());
-            }
-            Ok(count) => {
-                buffer.truncate(count);
-                self.pending = Some(buffer);
-            }
+    fn ended(&self, end: SessionEnd) -> Ended {
+        let failures = [
+            ("standard output", self.stdout.failure()),
+            ("standard error", self.stderr.failure()),
+        ];
+        let failed = failures.into_iter().find_map(|(name, errno)| {
+            errno.map(|errno| SysError::new("write to", name, errno.into()))
+        });
+        Ended {
+            end,
+            output: failed.map_or(Ok(()), |error| Err(error.into())),
         }
     }
 
-    fn send(&mut self, client: &MonitorClient) -> Result<(), EngineError> {
-        let Some(bytes) = &self.pending else {
+    /// Waits for anything to happen and does what there is to do.
+    fn wait(&mut self, watch: Option<&Watch>) -> Result<(), EngineError> {
+        let [signals, input, stdout, stderr] = self.poll(watch)?;
+        if signals {
+            self.forward_signals()?;
+        }
+        if input {
+            self.input.read();
+        }
+        if stdout {
+            self.stdout.write();
+        }
+        if stderr {
+            self.stderr.write();
+        }
+        if self.connection == Connection::Open {
+            self.input.send(&self.session.client)?;
+            self.receive()?;
+        }
+        self.see_to_lost_reader()
+    }
+
+    /// Which of signals, input, stdout and stderr are ready.
+    fn poll(&self, watch: Option<&Watch>) -> Result<[bool; 4], EngineError> {
+        let open = self.connection == Connection::Open;
+        let wanted = [
+            self.signals.map(|signals| (signals.as_fd(), PollFlags::IN)),
+            self.input
+                .readable()
+                .filter(|_| open)
+                .map(|fd| (fd, PollFlags::IN)),
+            self.stdout.writable().map(|fd| (fd, PollFlags::OUT)),
+            self.stderr.writable().map(|fd| (fd, PollFlags::OUT)),
+        ];
+        let mut fds = Vec::new();
+        let mut positions = [None; 4];
+        for (position, (fd, flags)) in positions
+            .iter_mut()
+            .zip(wanted)
+            .filter_map(|(position, wanted)| wanted.map(|wanted| (position, wanted)))
+        {
+            *position = Some(fds.len());
+            fds.push(PollFd::from_borrowed_fd(fd, flags));
+        }
+        let interest = self.connection_interest();
+        if !interest.is_empty() {
+            fds.push(PollFd::from_borrowed_fd(
+                self.session.client.as_fd(),
+                interest,
+            ));
+        }
+        let mut deadline = self.kill_at.unwrap_or(Deadline::never());
+        if let Some(watch) = watch {
+            let watched = watch.descriptors();
+            fds.extend(watched.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+            deadline = deadline.min(watch.deadline());
+        }
+        // Frames that came before the session began do not make the socket readable.
+        if open && self.session.client.has_early_frames() {
+            deadline = Deadline::after(Duration::ZERO);
+        }
+        poll(&mut fds, deadline)?;
+        Ok(positions
+            .map(|position| position.is_some_and(|index: usize| !fds[index].revents().is_empty())))
+    }
+
+    fn connection_interest(&self) -> PollFlags {
+        let mut interest = PollFlags::empty();
+        if self.connection == Connection::Open {
+            interest.set(
+                PollFlags::IN,
+                self.stdout.has_room() && self.stderr.has_room(),
+            );
+            interest.set(PollFlags::OUT, self.input.has_pending());
+        }
+        interest
+    }
+
+    fn forward_signals(&self) -> Result<(), EngineError> {
+        let Some(signals) = self.signals else {
             return Ok(());
         };
-        match client.try_send_stdin(bytes) {
-            Ok(true) => self.pending = None,
-            Ok(false) => {}
-            // The monitor is gone: reading from it says so next.
-            Err(MonitorError::Connection { .. }) => {
-                self.pending = None;
-                self.source = None;
+        while let Some(info) = signals.read()? {
+            if let Some(init) = &self.init {
+                init.signal(info.signal)?;
             }
-            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
-}
 
-/// Where output goes. A stream whose reader is gone is given up; the container and the other stream go on.
-struct Output<'a> {
-    stdout: Option<BorrowedFd<'a>>,
-    stderr: Option<BorrowedFd<'a>>,
-}
-
-impl Output<'_> {
-    fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        let slot = match stream {
-            Stream::Stderr => &mut self.stderr,
-            Stream::Stdout | Stream::Stdin => &mut self.stdout,
-        };
-        if let Some(fd) = slot
-            && write_all(*fd, bytes).is_err()
-        {
-            *slot = None;
-        }
-    }
-}
-
-fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
-    while !bytes.is_empty() {
-        match rustix::io::write(fd, bytes) {
-            Ok(count) => bytes = &bytes[count..],
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
-                rustix::event::poll(&mut fds, None)?;
+    fn receive(&mut self) -> Result<(), EngineError> {
+        while self.stdout.has_room() && self.stderr.has_room() {
+            match self.session.client.try_next_frame()? {
+                None => break,
+                Some(Frame::Data(Stream::Stderr, bytes)) => self.stderr.push(&bytes),
+                Some(Frame::Data(Stream::Stdout | Stream::Stdin, bytes)) => {
+                    self.stdout.push(&bytes);
+                }
+                Some(Frame::Message(bytes, _)) => {
+                    if let Reply::Exit(record) = Reply::parse(&bytes)? {
+                        self.connection = Connection::Ended(exit_info(&record));
+                        break;
+                    }
+                }
+                Some(Frame::End) => {
+                    self.input.close();
+                    self.connection = Connection::Lost;
+                    break;
+                }
             }
-            Err(errno) => return Err(errno),
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Nobody reads the output any more: the container is asked to stop, and killed when its time is up.
+    fn see_to_lost_reader(&mut self) -> Result<(), EngineError> {
+        let Some(init) = self.init.as_ref().filter(|_| self.stdout.reader_is_gone()) else {
+            return Ok(());
+        };
+        match self.kill_at {
+            None => {
+                let snapshot = self.session.container.snapshot()?;
+                let config = snapshot.config()?;
+                init.signal(config.stop_signal)?;
+                let patience = Duration::from_secs(u64::from(config.stop_timeout_s));
+                self.kill_at = Some(Deadline::after(patience));
+            }
+            Some(at) if at.expired() => {
+                init.signal(Signal::KILL)?;
+                self.kill_at = Some(Deadline::never());
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
 }

@@ -12,14 +12,14 @@ use ctr_monitor::{MonitorClient, MonitorError, MonitorLaunch};
 use ctr_oci::{FailureKind, RuntimeFailure};
 use ctr_rootfs::{CommandCheck, command_check};
 use ctr_state::{IntentKind, Status, StdinMode, Trigger};
-use ctr_sys::{Cgroups, Child, Deadline, Sync, replace_file};
+use ctr_sys::{Cgroups, Child, Deadline, SignalFd, Sync, replace_file};
 
 use crate::container::{Container, LockedContainer};
 use crate::engine::{Engine, MONITOR_CGROUP};
-use crate::error::EngineError;
+use crate::error::{EngineError, chain};
 use crate::prepare::{Prepared, prepare, search_path};
 use crate::reconcile::take_back;
-use crate::release::{Leftovers, release};
+use crate::release::{Leftovers, end_monitor, release};
 use crate::session::Session;
 
 /// How long one call of a runtime may take.
@@ -65,7 +65,21 @@ impl<'e> Container<'e> {
     pub fn start(&self, request: StartRequest) -> Result<Started<'e>, EngineError> {
         self.lock("start")?.start(request)
     }
+
+    /// As [`Container::start`] with the streams attached, but gives up when a signal to end arrives on `signals` before the
+    /// container exists.
+    ///
+    /// # Errors
+    /// As [`Container::start`]; [`EngineError::Interrupted`].
+    pub fn start_foreground(&self, signals: &SignalFd) -> Result<Started<'e>, EngineError> {
+        self.lock("start")?
+            .start_interruptible(FOREGROUND, Some(signals))
+    }
 }
+
+const FOREGROUND: StartRequest = StartRequest {
+    attach: Attach::Streams,
+};
 
 impl Engine {
     /// Creates a container and starts it under one lock.
@@ -81,6 +95,21 @@ impl Engine {
         let container = locked.handle();
         Ok((container, locked.start(start)))
     }
+
+    /// Creates a container and starts it as [`Container::start_foreground`] does, under one lock.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn run_foreground(
+        &self,
+        create: crate::CreateRequest,
+        signals: &SignalFd,
+    ) -> Result<(Container<'_>, Result<Started<'_>, EngineError>), EngineError> {
+        let locked = self.create_locked(create)?;
+        let container = locked.handle();
+        let started = locked.start_interruptible(FOREGROUND, Some(signals));
+        Ok((container, started))
+    }
 }
 
 impl<'e> LockedContainer<'e> {
@@ -89,7 +118,15 @@ impl<'e> LockedContainer<'e> {
     ///
     /// # Errors
     /// As [`Container::start`].
-    pub fn start(mut self, request: StartRequest) -> Result<Started<'e>, EngineError> {
+    pub fn start(self, request: StartRequest) -> Result<Started<'e>, EngineError> {
+        self.start_interruptible(request, None)
+    }
+
+    fn start_interruptible(
+        mut self,
+        request: StartRequest,
+        interrupt: Option<&SignalFd>,
+    ) -> Result<Started<'e>, EngineError> {
         let generation = self.record().generation();
         let _span =
             tracing::info_span!("start", container = self.id().short(), generation).entered();
@@ -106,15 +143,15 @@ impl<'e> LockedContainer<'e> {
             let client = MonitorClient::connect(&run_dir)?;
             (client.ok_or(MonitorError::Gone { request: "start" })?, None)
         } else {
-            let (client, monitor) = self.init(IntentKind::Start)?;
+            let (client, monitor) = self.init(IntentKind::Start, interrupt)?;
             (client, Some(monitor))
         };
         match self.start_created(client, request) {
             Ok(client) => Ok(self.started(client, monitor, request)),
             Err(error) => {
-                let taken_back = take_back(&mut self, &error.to_string());
+                let taken_back = take_back(&mut self, &chain(&error));
                 reap(monitor);
-                taken_back.and(Err(error))
+                Err(with_leftovers(error, taken_back))
             }
         }
     }
@@ -147,7 +184,11 @@ impl<'e> LockedContainer<'e> {
     }
 
     /// From Configured or Exited to Created. `next` is what the caller is about to do then: it is recorded in the same transaction.
-    fn init(&mut self, next: IntentKind) -> Result<(MonitorClient, Child), EngineError> {
+    fn init(
+        &mut self,
+        next: IntentKind,
+        interrupt: Option<&SignalFd>,
+    ) -> Result<(MonitorClient, Child), EngineError> {
         let engine = self.engine();
         let actor = engine.config().actor.clone();
         let record = self.locked_record();
@@ -158,15 +199,19 @@ impl<'e> LockedContainer<'e> {
         facts.created_paths.clear();
         self.announce(IntentKind::Init);
         self.save(&[])?;
-        let initialised = self.init_announced(next);
-        initialised.or_else(|error| {
+        let initialised = self.init_announced(next, interrupt);
+        initialised.map_err(|error| {
             // The undo of everything done so far is what recovery does too.
-            take_back(self, &error.to_string())?;
-            Err(error)
+            let taken_back = take_back(self, &chain(&error));
+            with_leftovers(error, taken_back)
         })
     }
 
-    fn init_announced(&mut self, next: IntentKind) -> Result<(MonitorClient, Child), EngineError> {
+    fn init_announced(
+        &mut self,
+        next: IntentKind,
+        interrupt: Option<&SignalFd>,
+    ) -> Result<(MonitorClient, Child), EngineError> {
         let engine = self.engine();
         // Leftovers of a run whose end nobody could clean up after would be taken for this one's.
         release(engine, &Leftovers::of(self.locked_record()))?;
@@ -187,13 +232,17 @@ impl<'e> LockedContainer<'e> {
             cgroup: MONITOR_CGROUP.to_owned(),
         };
         let (mut client, monitor) = MonitorClient::spawn(&launch, &Cgroups::detect()?)?;
-        let created = self.create_in(&mut client, request, &prepared, next);
+        let created = self.create_in(&mut client, request, &prepared, next, interrupt);
         match created {
             Ok(()) => Ok((client, monitor)),
             Err(error) => {
-                // Closing the connection has the monitor take everything back and end.
+                // Closing the connection has the monitor take everything back and end; one that does not is ended.
                 drop(client);
+                let ended = end_monitor(&prepared.run_dir);
                 reap(Some(monitor));
+                if let Err(left) = ended {
+                    return Err(EngineError::unwound("start", error, left));
+                }
                 Err(error)
             }
         }
@@ -205,9 +254,11 @@ impl<'e> LockedContainer<'e> {
         request: MonitorRequest,
         prepared: &Prepared,
         next: IntentKind,
+        interrupt: Option<&SignalFd>,
     ) -> Result<(), EngineError> {
         let deadline = Deadline::after(MONITOR_WAIT);
-        let created = client.create(request, &prepared.descriptors(), deadline);
+        let mounts = prepared.descriptors();
+        let created = client.create_interruptible(request, &mounts, deadline, interrupt);
         let (init, monitor) = created.map_err(|error| self.explain(error, prepared))?;
         if let Some(path) = self.config().pid_file.clone() {
             replace_file(&path, init.pid.to_string().as_bytes(), 0o644, Sync::No)?;
@@ -279,6 +330,9 @@ impl<'e> LockedContainer<'e> {
 
     /// Runtimes tell a missing program from other troubles by prose only: we look for ourselves.
     fn explain(&self, error: MonitorError, prepared: &Prepared) -> EngineError {
+        if let MonitorError::Interrupted { signal } = error {
+            return EngineError::Interrupted { signal };
+        }
         let MonitorError::Runtime(failure) = error else {
             return error.into();
         };
@@ -327,6 +381,14 @@ fn explain(failure: RuntimeFailure, program: &str, found: CommandCheck) -> Runti
         message,
         kind,
         ..failure
+    }
+}
+
+/// A failed start, and what could not be taken back of it.
+fn with_leftovers(error: EngineError, taken_back: Result<(), EngineError>) -> EngineError {
+    match taken_back {
+        Ok(()) => error,
+        Err(left) => EngineError::unwound("start", error, left),
     }
 }
 

@@ -11,6 +11,8 @@ use ctr_sys::{Deadline, Delivery, PidRef, PidStamp, Signal};
 
 use crate::container::{Container, LockedContainer};
 use crate::error::EngineError;
+use crate::reconcile::{AutoRemoval, reconcile};
+use crate::release::end_monitor;
 use crate::wait::wait_for_record;
 
 /// How long a process may take to vanish after SIGKILL.
@@ -141,7 +143,13 @@ impl<'e> Stopping<'e> {
             return Ok((self.container.lock("stop")?, StopOutcome::AlreadyStopped));
         }
         let outcome = self.signal_then_kill()?;
-        let mut locked = self.container.lock("stop")?;
+        let mut locked = self.container.lock_with("stop", AutoRemoval::ByCaller)?;
+        if locked.status() == Status::Stopping && locked.record().generation() == self.generation {
+            // Its process has ended, and the monitor, which should have said so, does not: it is ended too, and then the record is
+            // what there is.
+            end_monitor(&locked.engine().run_dir(locked.id()))?;
+            locked = reconcile(locked, AutoRemoval::ByCaller)?;
+        }
         let same_run = locked.record().generation() == self.generation;
         if same_run && locked.status() != Status::Stopping {
             locked.locked_record().set_intent(None);

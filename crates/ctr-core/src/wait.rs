@@ -3,12 +3,12 @@
 //! The run that is current when the question is asked is the one that is answered: its number is kept, so a restart or a removal in
 //! between changes nothing. The answer comes from the monitor's record, or, when that has been taken in already, from the ledger.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use ctr_monitor::files;
-use ctr_state::{ExitCause, ExitInfo, OomKilled, Record};
+use ctr_state::{ExitCause, ExitInfo, IntentKind, OomKilled, Record};
 use ctr_sys::{Deadline, Liveness, PidRef, SysError};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -16,8 +16,11 @@ use rustix::io::Errno;
 
 use crate::container::Container;
 use crate::error::EngineError;
-use crate::probe::{Observed, observe, recorded_exit};
+use crate::probe::{Observed, observe, rebooted, recorded_exit};
 use crate::summary::MonitorState;
+
+/// Where nothing can announce the end (watches are a limited resource of the machine), it is looked for this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a monitor may take from the end of the container to its record.
 const RECORD_WAIT: Duration = Duration::from_secs(5);
@@ -37,35 +40,54 @@ impl Container<'_> {
     /// When the container is gone and its run is no longer in the ledger.
     pub fn wait(&self, until: WaitFor) -> Result<ExitInfo, EngineError> {
         let WaitFor::Exit = until;
-        let snapshot = self.snapshot()?;
-        let record = snapshot.record()?;
-        let generation = record.generation();
+        let generation = self.snapshot()?.record()?.generation();
         loop {
             let watch = Watch::new(self, generation)?;
-            if let Some(exit) = self.known_exit(record, generation)? {
+            if let Some(exit) = exit_of(self, generation)? {
                 return Ok(exit);
             }
             watch.wait(Deadline::never())?;
         }
     }
+}
 
-    fn known_exit(&self, asked: &Record, generation: u64) -> Result<Option<ExitInfo>, EngineError> {
-        let engine = self.engine();
-        if let Some(exit) = recorded_exit(&engine.run_dir(self.id()), generation)? {
-            return Ok(Some(exit));
-        }
-        let run = engine.store().exit_of(self.id(), generation)?;
-        if let Some(exit) = run.and_then(|run| run.ended) {
-            return Ok(Some(exit));
-        }
-        // Asked again each time: the kernel's answer changes, the store's record may not.
-        Ok(match observe(engine, self.id(), asked)? {
-            Observed::Alive(_) => None,
-            Observed::Ended(exit) => Some(exit),
-            Observed::Rebooted => Some(crate::probe::rebooted(engine)),
-            Observed::Inactive => Some(never_started(engine.now_ns())),
-        })
+/// How a run ended, as far as anybody knows now; `None`: it is under way.
+pub(crate) fn exit_of(
+    container: &Container<'_>,
+    generation: u64,
+) -> Result<Option<ExitInfo>, EngineError> {
+    let engine = container.engine();
+    if let Some(exit) = recorded_exit(&engine.run_dir(container.id()), generation)? {
+        return Ok(Some(exit));
     }
+    let run = engine.store().exit_of(container.id(), generation)?;
+    if let Some(exit) = run.and_then(|run| run.ended) {
+        return Ok(Some(exit));
+    }
+    let snapshot = container.snapshot()?;
+    let record = snapshot.record()?;
+    Ok(match observe(engine, container.id(), record)? {
+        Observed::Ended(exit) => Some(exit),
+        Observed::Rebooted => Some(rebooted(engine)),
+        Observed::Alive(_) => None,
+        Observed::Inactive if starter(record, generation)?.is_some() => None,
+        Observed::Inactive => Some(never_started(engine.now_ns())),
+    })
+}
+
+/// The process that is about to start this run, while it lives.
+fn starter(record: &Record, generation: u64) -> Result<Option<PidRef>, EngineError> {
+    let intent = record
+        .intent()
+        .filter(|intent| intent.generation == generation);
+    Ok(match intent.map(|intent| (intent.kind, intent.owner)) {
+        Some((IntentKind::Init | IntentKind::Start, owner)) => PidRef::open(owner)?,
+        Some((
+            IntentKind::Create | IntentKind::Stop | IntentKind::Cleanup | IntentKind::Remove,
+            _,
+        ))
+        | None => None,
+    })
 }
 
 fn never_started(now_ns: i64) -> ExitInfo {
@@ -99,61 +121,94 @@ pub(crate) fn wait_for_record(
     Ok(())
 }
 
-/// What announces the end of a run: a file that appears in the run directory, the end of the monitor, or that of the container.
-struct Watch {
+/// What announces the end of a run: a file that appears in the run directory, the end of the monitor, or of the container, or of the
+/// command that is starting it.
+pub(crate) struct Watch {
     directory: Option<OwnedFd>,
     processes: Vec<PidRef>,
 }
 
 impl Watch {
-    fn new(container: &Container<'_>, generation: u64) -> Result<Self, EngineError> {
-        let engine = container.engine();
-        let run_dir = engine.run_dir(container.id());
+    pub(crate) fn new(container: &Container<'_>, generation: u64) -> Result<Self, EngineError> {
+        let run_dir = container.engine().run_dir(container.id());
+        // First, so that nothing that happens after the look at the rest is missed.
         let directory = watch_directory(&run_dir)?;
-        let mut processes = Vec::new();
-        if let Some(pid) = Liveness::probe(&run_dir.join(files::ALIVE))? {
-            processes.extend(PidRef::capture(pid)?);
-        } else if let Ok(snapshot) = container.snapshot()
-            && let Ok(record) = snapshot.record()
-            && record.generation() == generation
-            && observe(engine, container.id(), record)? == Observed::Alive(MonitorState::Lost)
-            && let Some(init) = record.init()
-        {
-            processes.extend(PidRef::open(init)?);
-        }
+        let monitor = Liveness::probe(&run_dir.join(files::ALIVE))?;
+        let processes = match monitor {
+            Some(pid) => PidRef::capture(pid)?.into_iter().collect(),
+            None => without_monitor(container, generation)?,
+        };
         Ok(Self {
             directory,
             processes,
         })
     }
 
-    /// Returns when something happened, or there is nothing that could.
-    fn wait(&self, deadline: Deadline) -> Result<(), EngineError> {
+    /// What becomes readable when something has happened.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let processes = self.processes.iter().map(AsFd::as_fd);
-        let watched = processes.chain(self.directory.as_ref().map(AsFd::as_fd));
-        let mut fds: Vec<PollFd<'_>> = watched
+        processes.chain(self.directory.as_ref().map(AsFd::as_fd))
+    }
+
+    /// When to look again although nothing was announced.
+    pub(crate) fn deadline(&self) -> Deadline {
+        if self.directory.is_none() || self.processes.is_empty() {
+            return Deadline::after(LOOK_AGAIN);
+        }
+        Deadline::never()
+    }
+
+    fn wait(&self, deadline: Deadline) -> Result<(), EngineError> {
+        let mut fds: Vec<PollFd<'_>> = self
+            .descriptors()
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .collect();
-        if self.processes.is_empty() {
-            return Ok(());
-        }
-        let timeout = deadline.remaining().map(|left| rustix::time::Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(left.subsec_nanos()),
-        });
-        match rustix::event::poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(errno) => Err(SysError::new("wait for", "a container", errno.into()).into()),
-        }
+        poll(&mut fds, deadline.min(self.deadline()))
     }
+}
+
+/// `poll(2)` until a deadline; interruptions by signals are fine.
+pub(crate) fn poll(fds: &mut [PollFd<'_>], deadline: Deadline) -> Result<(), EngineError> {
+    let timeout = deadline.remaining().map(|left| rustix::time::Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(left.subsec_nanos()),
+    });
+    match rustix::event::poll(fds, timeout.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(errno) => Err(SysError::new("wait for", "a container", errno.into()).into()),
+    }
+}
+
+/// The container's first process when it runs without a monitor, or the command that is starting it.
+fn without_monitor(container: &Container<'_>, generation: u64) -> Result<Vec<PidRef>, EngineError> {
+    let Ok(snapshot) = container.snapshot() else {
+        return Ok(Vec::new());
+    };
+    let Ok(record) = snapshot.record() else {
+        return Ok(Vec::new());
+    };
+    let mut processes: Vec<PidRef> = starter(record, generation)?.into_iter().collect();
+    let alive = Observed::Alive(MonitorState::Lost);
+    if record.generation() == generation
+        && observe(container.engine(), container.id(), record)? == alive
+        && let Some(init) = record.init()
+    {
+        processes.extend(PidRef::open(init)?);
+    }
+    Ok(processes)
 }
 
 fn watch_directory(path: &Path) -> Result<Option<OwnedFd>, EngineError> {
     let error = |errno: Errno| SysError::new("watch", path.display().to_string(), errno.into());
-    let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(error)?;
+    let watch = match inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) {
+        Ok(watch) => watch,
+        // As many watches as the machine allows are in use.
+        Err(Errno::MFILE | Errno::NFILE) => return Ok(None),
+        Err(errno) => return Err(error(errno).into()),
+    };
     match inotify::add_watch(&watch, path, WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF) {
         Ok(_) => Ok(Some(watch)),
-        Err(Errno::NOENT) => Ok(None),
+        Err(Errno::NOENT | Errno::NOSPC) => Ok(None),
         Err(errno) => Err(error(errno).into()),
     }
 }

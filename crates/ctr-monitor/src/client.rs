@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use ctr_exec::frames::{self, Frame};
 use ctr_sys::{
-    Cgroups, Child, Deadline, Launch, PidStamp, connect_seqpacket, protected_executable,
-    seqpacket_pair, wait_readable,
+    Cgroups, Child, Deadline, Launch, PidStamp, Ready, Signal, SignalFd, connect_seqpacket,
+    protected_executable, seqpacket_pair, wait_either, wait_readable,
 };
 
 use crate::error::MonitorError;
@@ -28,6 +28,9 @@ pub struct MonitorLaunch {
     /// The control group for monitors, entered at birth on a pure version 2 machine.
     pub cgroup: String,
 }
+
+/// What a person or a service manager sends to have a command end.
+const ENDING: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
 
 /// The descriptor number on which a monitor finds its first connection.
 const CONNECTION: i32 = 3;
@@ -119,8 +122,23 @@ impl MonitorClient {
         mounts: &[BorrowedFd<'_>],
         deadline: Deadline,
     ) -> Result<(PidStamp, PidStamp), MonitorError> {
+        self.create_interruptible(request, mounts, deadline, None)
+    }
+
+    /// As [`MonitorClient::create`], but gives up when a signal to end arrives on `signals`.
+    ///
+    /// # Errors
+    /// As [`MonitorClient::create`]; [`MonitorError::Interrupted`]: the monitor takes everything back when this client is dropped.
+    pub fn create_interruptible(
+        &mut self,
+        request: CreateRequest,
+        mounts: &[BorrowedFd<'_>],
+        deadline: Deadline,
+        signals: Option<&SignalFd>,
+    ) -> Result<(PidStamp, PidStamp), MonitorError> {
         let request = Request::Create(Box::new(request));
-        let reply = self.ask(&request, mounts, deadline)?;
+        self.send(&request, mounts)?;
+        let reply = self.reply(request.verb(), deadline, signals)?;
         let Reply::Created { init, monitor } = reply else {
             return Err(unexpected(&reply));
         };
@@ -197,11 +215,23 @@ impl MonitorClient {
         fds: &[BorrowedFd<'_>],
         deadline: Deadline,
     ) -> Result<Reply, MonitorError> {
-        let verb = request.verb();
+        self.send(request, fds)?;
+        self.reply(request.verb(), deadline, None)
+    }
+
+    fn send(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(), MonitorError> {
         self.send_message(request, fds)
-            .map_err(|error| gone(error, verb))?;
+            .map_err(|error| gone(error, request.verb()))
+    }
+
+    fn reply(
+        &mut self,
+        verb: &'static str,
+        deadline: Deadline,
+        signals: Option<&SignalFd>,
+    ) -> Result<Reply, MonitorError> {
         loop {
-            if !wait_readable(self.connection.as_fd(), deadline)? {
+            if !self.wait_reply(deadline, signals)? {
                 return Err(MonitorError::NoAnswer { request: verb });
             }
             match frames::receive(self.connection.as_fd())? {
@@ -217,6 +247,33 @@ impl MonitorClient {
                 data @ Frame::Data(..) => self.early.push_back(data),
             }
         }
+    }
+
+    /// Waits for a packet; false when the deadline passed first.
+    fn wait_reply(
+        &self,
+        deadline: Deadline,
+        signals: Option<&SignalFd>,
+    ) -> Result<bool, MonitorError> {
+        let Some(signals) = signals else {
+            return Ok(wait_readable(self.connection.as_fd(), deadline)?);
+        };
+        while !deadline.expired() {
+            match wait_either(self.connection.as_fd(), signals.as_fd(), deadline)? {
+                Ready::First => return Ok(true),
+                Ready::Second => {}
+                Ready::Neither => continue,
+            }
+            while let Some(info) = signals.read()? {
+                // The others are for a container that does not exist yet.
+                if ENDING.contains(&info.signal) {
+                    return Err(MonitorError::Interrupted {
+                        signal: info.signal,
+                    });
+                }
+            }
+        }
+        Ok(false)
     }
 
     fn send_message(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(), MonitorError> {

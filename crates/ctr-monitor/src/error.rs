@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ctr_exec::ExecError;
 use ctr_oci::RuntimeFailure;
-use ctr_sys::SysError;
+use ctr_sys::{Signal, SysError};
 use serde::{Deserialize, Serialize};
 
 /// What can go wrong between an engine and a monitor.
@@ -22,6 +22,12 @@ pub enum MonitorError {
     Gone {
         /// What was asked.
         request: &'static str,
+    },
+    /// A signal to end arrived while the monitor was asked.
+    #[error("interrupted by {signal}")]
+    Interrupted {
+        /// Which.
+        signal: Signal,
     },
     /// The monitor refused or failed.
     #[error("the monitor could not {operation} {subject}: {why}")]

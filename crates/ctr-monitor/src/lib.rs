@@ -29,7 +29,7 @@ mod serve;
 
 pub use client::{MonitorClient, MonitorLaunch};
 pub use error::MonitorError;
-pub use record::{ExitRecord, ExitReport};
+pub use record::{ExitRecord, ExitReport, StartSeen};
 pub use serve::{RuntimeResolver, serve};
 
 /// Names of the files in a run directory. One list, because engine and monitor share them.

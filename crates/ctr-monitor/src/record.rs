@@ -9,6 +9,11 @@ use crate::error::MonitorError;
 
 const VERSION: u32 = 1;
 
+/// Takes up room for the record until it is written.
+const RESERVE: &str = "exit.reserve";
+/// More than a record and the directory's growth need.
+const RESERVED_BYTES: usize = 16 * 1024;
+
 /// How the first process ended, as far as the monitor knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "how")]
@@ -37,6 +42,17 @@ impl From<Option<ExitStatus>> for ExitReport {
     }
 }
 
+/// Whether the runtime's `start` had succeeded before the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartSeen {
+    /// It had.
+    #[default]
+    Yes,
+    /// It had not: the container was only created.
+    No,
+}
+
 /// One file per generation, written once by rename. Unknown fields are tolerated: a newer monitor may say more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExitRecord {
@@ -50,6 +66,9 @@ pub struct ExitRecord {
     pub init: PidStamp,
     /// How it ended.
     pub exit: ExitReport,
+    /// Whether its program had been started; a record that does not say so is of one that was.
+    #[serde(default)]
+    pub start: StartSeen,
     /// When the monitor saw it, nanoseconds since 1970 UTC.
     pub finished_ns: i64,
     /// Processes of the container that the kernel killed for want of memory.
@@ -66,6 +85,7 @@ impl ExitRecord {
             generation,
             init,
             exit,
+            start: StartSeen::Yes,
             finished_ns: ctr_sys::now_ns(),
             oom_kills: 0,
             log_bytes_lost: 0,
@@ -96,7 +116,25 @@ impl ExitRecord {
             .map_err(|source| MonitorError::BadRecord { path, source })
     }
 
+    /// Sets room aside that is given back when the disk is full at the end.
+    pub(crate) fn reserve(run_dir: &Path) -> Result<(), ctr_sys::SysError> {
+        replace_file(
+            &run_dir.join(RESERVE),
+            &[0; RESERVED_BYTES],
+            0o600,
+            Sync::No,
+        )
+    }
+
     pub(crate) fn write(&self, run_dir: &Path) -> Result<(), ctr_sys::SysError> {
+        self.write_once(run_dir).or_else(|_| {
+            // Most likely there is no room: the reserve is what makes some. A failure to free it shows in the second attempt.
+            std::fs::remove_file(run_dir.join(RESERVE)).ok();
+            self.write_once(run_dir)
+        })
+    }
+
+    fn write_once(&self, run_dir: &Path) -> Result<(), ctr_sys::SysError> {
         let path = Self::path(run_dir, self.generation);
         let bytes = serde_json::to_vec(self).unwrap_or_default();
         // The run directory is volatile: what a reboot takes away is from another boot anyway.

@@ -7,6 +7,7 @@ mod cleanup;
 mod clients;
 mod container;
 mod helper;
+mod intake;
 mod log;
 mod requests;
 mod streams;
@@ -26,11 +27,11 @@ use rustix::io::Errno;
 
 use crate::error::{MonitorError, WireFailure};
 use crate::files;
-use crate::protocol::{CreateRequest, Reply, RuntimeSpec};
-use crate::record::{ExitRecord, ExitReport};
-use clients::{Client, Clients};
+use crate::protocol::{CreateRequest, Phase, Reply, RuntimeSpec};
+use crate::record::{ExitRecord, ExitReport, StartSeen};
+use clients::{Client, Clients, Departed, Patience};
 use container::{Container, Ended};
-use helper::Meanwhile;
+use intake::{Intake, with_words};
 use log::LogFile;
 use requests::parse_create;
 use streams::{ReadOutput, Streams};
@@ -62,6 +63,7 @@ pub fn serve(number: i32, resolver: &dyn RuntimeResolver) -> Result<(), MonitorE
     let connection = inherited_fd(number)?;
     let signals = SignalFd::block(&blocked_signals())?;
     set_not_dumpable()?;
+    raise_open_files();
     let Frame::Message(bytes, mounts) = frames::receive(connection.as_fd())? else {
         // The engine went away before it said what it wanted.
         return Ok(());
@@ -98,6 +100,14 @@ fn blocked_signals() -> Vec<Signal> {
     Signal::all().filter(wanted).collect()
 }
 
+/// The limit of descriptors is the caller's; many clients must not cost the container its monitor. As far as allowed, silently.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).ok();
+}
+
 /// Whether the engine has recorded the creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Commitment {
@@ -105,6 +115,14 @@ enum Commitment {
     Awaited,
     /// The container stays.
     Made,
+}
+
+/// Whether new connections are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accepting {
+    Yes,
+    /// Not until a client has left.
+    No,
 }
 
 struct Monitor<'a> {
@@ -117,8 +135,9 @@ struct Monitor<'a> {
     listener: OwnedFd,
     exit: Option<ExitRecord>,
     cleanup: cleanup::Cleanup,
-    /// Held by living; declared after all that is to be gone before it.
-    _alive: Liveness,
+    accepting: Accepting,
+    /// Given up just before the cleanup command starts, which must find the monitor gone.
+    alive: Option<Liveness>,
 }
 
 impl<'a> Monitor<'a> {
@@ -154,11 +173,13 @@ impl<'a> Monitor<'a> {
         let listener = bind_seqpacket(directory.as_fd(), files::CONTROL)?;
         let mut log = LogFile::open(&request.log)?;
         let (mut streams, ends) = Streams::open(&run_dir, request.stdin)?;
-        let mut intake = Intake {
-            streams: &mut streams,
-            log: &mut log,
-        };
-        let container = Container::create(request, mounts, &ends, &mut intake, resolver)?;
+        ExitRecord::reserve(&run_dir)?;
+        let mut intake = Intake::new(&mut streams, creator);
+        let container = Container::create(request, mounts, &ends, &mut intake, resolver);
+        let said = intake.said();
+        let container = container.map_err(|failure| with_words(failure, &said))?;
+        // A runtime that succeeds and says something all the same: a warning, for the container's log.
+        log.write(Stream::Stderr, &said);
         Ok(Self {
             container,
             commitment: Commitment::Awaited,
@@ -169,11 +190,21 @@ impl<'a> Monitor<'a> {
             listener,
             exit: None,
             cleanup: cleanup::Cleanup::Command,
-            _alive: alive,
+            accepting: Accepting::Yes,
+            alive: Some(alive),
         })
     }
 
     fn run(&mut self) -> Result<(), MonitorError> {
+        let served = self.serve_until_over();
+        self.alive = None;
+        if let cleanup::Cleanup::Command = self.cleanup {
+            cleanup::start(&self.container.request().cleanup)?;
+        }
+        served
+    }
+
+    fn serve_until_over(&mut self) -> Result<(), MonitorError> {
         while !self.is_over() {
             let ready = self.wait()?;
             if ready.signals {
@@ -182,23 +213,41 @@ impl<'a> Monitor<'a> {
             if ready.init && self.exit.is_none() {
                 self.end()?;
             }
-            if ready.listener
-                && let Some(connection) = ctr_sys::accept(self.listener.as_fd())?
-            {
-                self.clients.add(Client::new(connection)?);
+            if ready.listener {
+                self.accept();
             }
             self.take_requests();
             self.streams.write_stdin();
             if self.exit.is_none() {
                 self.copy_output();
             }
-            self.clients.write();
+            if self.clients.write(self.patience()) == Departed::Some {
+                self.accepting = Accepting::Yes;
+            }
             self.see_to_lost_creator()?;
         }
-        if let cleanup::Cleanup::Command = self.cleanup {
-            cleanup::start(&self.container.request().cleanup)?;
-        }
         Ok(())
+    }
+
+    /// A connection that cannot be taken (no descriptors left) waits until a client has left; the container must not suffer from it.
+    fn accept(&mut self) {
+        match ctr_sys::accept(self.listener.as_fd()) {
+            Ok(None) => {}
+            Ok(Some(connection)) => {
+                if let Ok(client) = Client::new(connection) {
+                    self.clients.add(client);
+                }
+            }
+            Err(_) => self.accepting = Accepting::No,
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        match (&self.exit, self.cleanup) {
+            (None, _) => Patience::Running,
+            (Some(_), cleanup::Cleanup::Command) => Patience::Ending,
+            (Some(_), cleanup::Cleanup::Nobody) => Patience::Cleaned,
+        }
     }
 
     /// After the exit: nobody is left who must still be told something or has promised to clean up.
@@ -207,9 +256,13 @@ impl<'a> Monitor<'a> {
     }
 
     fn wait(&self) -> Result<Ready, MonitorError> {
+        let connections = match self.accepting {
+            Accepting::Yes => PollFlags::IN,
+            Accepting::No => PollFlags::empty(),
+        };
         let mut fds = vec![
             PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.listener.as_fd(), connections),
         ];
         if self.exit.is_none() {
             fds.push(PollFd::from_borrowed_fd(
@@ -220,7 +273,7 @@ impl<'a> Monitor<'a> {
         }
         let fixed_init = if self.exit.is_none() { Some(2) } else { None };
         self.clients.add_to(&mut fds, self.streams.input());
-        let timeout = self.clients.timeout();
+        let timeout = self.clients.timeout(self.patience());
         let timeout = timeout.map(|left: Duration| rustix::time::Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(left.subsec_nanos()),
@@ -282,6 +335,10 @@ impl<'a> Monitor<'a> {
             self.container.stamp(),
             exit,
         );
+        record.start = match self.container.phase() {
+            Phase::Created => StartSeen::No,
+            Phase::Started | Phase::Ended => StartSeen::Yes,
+        };
         record.oom_kills = self.container.oom_kills();
         record.log_bytes_lost = self.log.lost();
         // When even this small file cannot be written, the clients are still told; later readers find the exit unknown.
@@ -300,26 +357,6 @@ impl<'a> Monitor<'a> {
             Err(error)
         } else {
             Ok(())
-        }
-    }
-}
-
-/// The runtime writes to the container's streams before the container does, and would wait for ever on a full pipe that nobody reads.
-struct Intake<'a> {
-    streams: &'a mut Streams,
-    log: &'a mut LogFile,
-}
-
-impl Meanwhile for Intake<'_> {
-    fn add_to<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
-        self.streams.add_to(fds, ReadOutput::Yes);
-    }
-
-    fn run(&mut self) {
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            if let Some(bytes) = self.streams.read(stream) {
-                self.log.write(stream, &bytes);
-            }
         }
     }
 }

@@ -137,15 +137,15 @@ impl Cgroups {
         Ok(())
     }
 
-    /// The group's directory in a pure version 2 arrangement, created if missing, for cloning a process into it; `None` elsewhere.
+    /// The group's directory in the version 2 tree, created if missing, for cloning a process into it; `None` where there is no such
+    /// tree. In a hybrid arrangement that tree has no controllers, but service managers track their units by it.
     ///
     /// # Errors
     /// When it cannot be created.
     pub fn open_unified(&self, path: &str) -> SysResult<Option<OwnedFd>> {
-        if self.mode() != CgroupMode::Unified {
-            return Ok(None);
-        }
-        let Some((_, directory)) = self.directories(path).next() else {
+        let mut directories = self.directories(path);
+        let unified = directories.find(|(version, _)| *version == Version::Two);
+        let Some((_, directory)) = unified else {
             return Ok(None);
         };
         create(&directory)?;
@@ -191,6 +191,9 @@ impl Cgroups {
             if held.is_empty() {
                 return Ok(true);
             }
+            // Read again now that they are held: a pid that was reused in between belongs to somebody outside.
+            let members = self.processes(path)?;
+            held.retain(|process| members.contains(&process.stamp().pid));
             for process in &held {
                 process.signal(Signal::KILL)?;
             }
@@ -215,6 +218,22 @@ impl Cgroups {
                 .find_map(|line| line.strip_prefix("oom_kill "))?;
             line.trim().parse().ok()
         })
+    }
+
+    /// Kills what is in the group and removes it, again and again until nothing joins it any more or the deadline passes.
+    ///
+    /// # Errors
+    /// `EBUSY` when processes are left in it; as [`Cgroups::kill_all`].
+    pub fn clear(&self, path: &str, deadline: Deadline) -> SysResult<()> {
+        loop {
+            self.kill_all(path, deadline)?;
+            match self.remove(path) {
+                Err(error)
+                    if error.raw_os_error() == Some(Errno::BUSY.raw_os_error())
+                        && !deadline.expired() => {}
+                result => return result,
+            }
+        }
     }
 
     /// Removes the group and those below it in every hierarchy; missing ones are fine.

@@ -27,16 +27,17 @@ pub fn fork_helper(keep: &[BorrowedFd<'_>], work: impl FnOnce() -> i32) -> SysRe
             "the process has several threads, and a fork would copy locks that nobody opens again",
         ));
     }
+    let parent = rustix::process::getpid().as_raw_nonzero().get();
     let keep: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).collect();
     // SAFETY: the process has one thread (checked above, and no other can start one meanwhile), so the child may do anything.
     match unsafe { raw::fork(None)? } {
         Forked::Parent(pid, pidfd) => Ok(Child::new(pid, pidfd)),
-        Forked::Child => raw::exit_now(in_child(keep, work)),
+        Forked::Child => raw::exit_now(in_child(parent, keep, work)),
     }
 }
 
-fn in_child(keep: Vec<RawFd>, work: impl FnOnce() -> i32) -> i32 {
-    raw::die_with_parent();
+fn in_child(parent: i32, keep: Vec<RawFd>, work: impl FnOnce() -> i32) -> i32 {
+    raw::die_with_parent(parent);
     // SAFETY: the parent's values are never dropped here (the child leaves through _exit), and `work` has only what it captured,
     // whose descriptors the caller listed.
     if unsafe { close_all_but(keep) }.is_err() {

@@ -228,6 +228,7 @@ struct Prepared {
     copies: Vec<RawFd>,
     _null: Option<File>,
     report: RawFd,
+    parent: i32,
 }
 
 impl Prepared {
@@ -262,6 +263,7 @@ impl Prepared {
             envp,
             _null: null,
             report,
+            parent: rustix::process::getpid().as_raw_nonzero().get(),
             launch,
         })
     }
@@ -284,7 +286,7 @@ impl Prepared {
             raw::new_session()?;
         }
         if self.launch.parent_death == ParentDeath::Die {
-            raw::die_with_parent();
+            raw::die_with_parent(self.parent);
         }
         if self.launch.mounts == Mounts::Private {
             // See `Launch::private_mounts` for why a refusal is fine.

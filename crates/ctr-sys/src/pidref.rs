@@ -152,13 +152,14 @@ impl AsFd for PidRef {
     }
 }
 
-/// The processes that descend from `pid`, children before grandchildren, as `/proc` shows them now.
+/// The processes that descend from `pid`, but not the calling one, children before grandchildren, as `/proc` shows them now.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn descendants(pid: i32) -> SysResult<Vec<PidRef>> {
     let mut found = Vec::new();
     let mut next = vec![pid];
+    let own = rustix::process::getpid().as_raw_nonzero().get();
     while let Some(parent) = next.pop() {
         let tasks = format!("/proc/{parent}/task");
         // A process that ends while it is looked at has handed its children on.
@@ -167,10 +168,10 @@ pub fn descendants(pid: i32) -> SysResult<Vec<PidRef>> {
         };
         for task in entries.flatten() {
             let text = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            for child in text
+            let children = text
                 .split_ascii_whitespace()
-                .filter_map(|pid| pid.parse().ok())
-            {
+                .filter_map(|pid| pid.parse().ok());
+            for child in children.filter(|child| *child != own) {
                 next.push(child);
                 found.extend(PidRef::capture(child)?);
             }
@@ -194,6 +195,42 @@ pub fn wait_readable(fd: BorrowedFd<'_>, deadline: Deadline) -> SysResult<bool> 
             Err(errno) => return Err(SysError::new("poll", "a descriptor", errno.into())),
         }
     }
+}
+
+/// Which of two descriptors became readable first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// The first, or both.
+    First,
+    /// The second.
+    Second,
+    /// Neither: the deadline passed, or a signal came between.
+    Neither,
+}
+
+/// Waits until one of two descriptors has something to read or is at its end.
+///
+/// # Errors
+/// When `poll(2)` fails.
+pub fn wait_either(
+    first: BorrowedFd<'_>,
+    second: BorrowedFd<'_>,
+    deadline: Deadline,
+) -> SysResult<Ready> {
+    let mut fds = [
+        PollFd::from_borrowed_fd(first, PollFlags::IN),
+        PollFd::from_borrowed_fd(second, PollFlags::IN),
+    ];
+    match rustix::event::poll(&mut fds, deadline.timespec().as_ref()) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(errno) => return Err(SysError::new("poll", "two descriptors", errno.into())),
+    }
+    let [first, second] = fds.map(|fd| !fd.revents().is_empty());
+    Ok(match (first, second) {
+        (true, _) => Ready::First,
+        (false, true) => Ready::Second,
+        (false, false) => Ready::Neither,
+    })
 }
 
 fn open_pidfd(pid: i32) -> SysResult<Option<OwnedFd>> {

@@ -183,11 +183,16 @@ pub(crate) fn reset_signals() {
     }
 }
 
-/// Asks the kernel to kill the caller when its parent's thread ends, `PR_SET_PDEATHSIG`. Async-signal-safe.
-pub(crate) fn die_with_parent() {
-    // SAFETY: prctl with plain numbers.
-    unsafe {
+/// Asks the kernel to kill the caller when its parent's thread ends, `PR_SET_PDEATHSIG`; ends it at once when the parent is no
+/// longer `parent`. Async-signal-safe.
+pub(crate) fn die_with_parent(parent: i32) {
+    // SAFETY: prctl with plain numbers, getppid without arguments.
+    let now = unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+        libc::getppid()
+    };
+    if now != parent {
+        exit_now(127);
     }
 }
 

@@ -39,6 +39,13 @@ impl Foreground<'_> {
         })? {
             SessionEnd::Detached => Ok(Outcome::Done),
             SessionEnd::Exited(info) => ended(self.name, &info),
+            SessionEnd::CutOff(info) => {
+                let name = self.name;
+                io.warning(&format!(
+                    "the last of its output did not arrive here; see: logs {name}"
+                ));
+                ended(name, &info)
+            }
         }
     }
 

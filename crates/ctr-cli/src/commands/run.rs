@@ -1,8 +1,6 @@
 //! `run`: `create` and `start` in one; in the foreground it stays until the container ends and has its exit code.
 
-use ctr_core::{
-    Attach, Container, CreateRequest, Engine, RemoveMode, RemoveRequest, StartRequest, Started,
-};
+use ctr_core::{Attach, Container, EngineError, RemoveMode, RemoveRequest, StartRequest, Started};
 use ctr_state::AutoRemove;
 
 use crate::commands::Context;
@@ -27,15 +25,23 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     let request = request(&args.options, context)?;
     if args.detach {
         let engine = context.open()?;
-        let (container, _) = start(&engine, request, Attach::None, io)?;
+        let auto_remove = request.auto_remove;
+        let created = engine.run(
+            request,
+            StartRequest {
+                attach: Attach::None,
+            },
+        )?;
+        let (container, _) = started(created, auto_remove, io)?;
         io.line(container.id().as_str());
         return Ok(Outcome::Done);
     }
-    // Before anything exists: a signal that comes while the container is made is for the container.
+    // Before anything exists: one that asks to end has the making taken back, later ones are for the container.
     let signals = signals::block()?;
-    let stdin = request.stdin;
+    let (stdin, auto_remove) = (request.stdin, request.auto_remove);
     let engine = context.open()?;
-    let (container, started) = start(&engine, request, Attach::Streams, io)?;
+    let created = engine.run_foreground(request, &signals)?;
+    let (container, started) = started(created, auto_remove, io)?;
     let foreground = Foreground {
         name: container.id().short(),
         stdin,
@@ -44,15 +50,13 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     foreground.follow(started, io)
 }
 
-/// Creates and starts. A container that was to go away by itself goes away too when it could not be started.
-fn start<'e>(
-    engine: &'e Engine,
-    request: CreateRequest,
-    attach: Attach,
+/// A container that was to go away by itself goes away too when it could not be started.
+fn started<'e>(
+    created: (Container<'e>, Result<Started<'e>, EngineError>),
+    auto_remove: AutoRemove,
     io: &mut Io,
 ) -> Result<(Container<'e>, Started<'e>), CommandError> {
-    let auto_remove = request.auto_remove;
-    let (container, started) = engine.run(request, StartRequest { attach })?;
+    let (container, started) = created;
     match started {
         Ok(started) => Ok((container, started)),
         Err(error) => {

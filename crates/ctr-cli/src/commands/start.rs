@@ -50,9 +50,7 @@ fn attached(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, Comm
     };
     let signals = signals::block()?;
     let engine = context.open()?;
-    let started = engine.find(name)?.start(StartRequest {
-        attach: Attach::Streams,
-    })?;
+    let started = engine.find(name)?.start_foreground(&signals)?;
     let foreground = Foreground {
         name,
         stdin,

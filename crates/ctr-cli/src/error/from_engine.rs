@@ -44,6 +44,7 @@ fn kind(error: &EngineError) -> ErrorKind {
             ErrorKind::WrongStatus
         }
         EngineError::Unwound { cause, .. } => kind(cause),
+        EngineError::Interrupted { .. } => ErrorKind::Interrupted,
         EngineError::Invalid { .. }
         | EngineError::Runtime(_)
         | EngineError::Unkillable { .. }
@@ -66,6 +67,7 @@ fn hint(error: &EngineError) -> Option<String> {
         }
         EngineError::Oci(OciError::RuntimeNotFound { .. }) => Some(NO_RUNTIME_NEEDED.to_owned()),
         EngineError::Invalid { .. }
+        | EngineError::Interrupted { .. }
         | EngineError::Unkillable { .. }
         | EngineError::Rootfs(_)
         | EngineError::Oci(_)

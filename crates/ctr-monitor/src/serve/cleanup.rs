@@ -19,20 +19,13 @@ pub(super) enum Cleanup {
 pub(super) fn start(command: &CleanupCommand) -> Result<(), SysError> {
     // What the command leaves behind is init's, not that of a process that is about to end.
     set_subreaper(Subreaper::Off)?;
-    match launch(&command.program, command).spawn() {
-        Ok(child) => {
-            child.detach();
-            Ok(())
-        }
-        // Uninstalled meanwhile: the monitor's own file is the same program, if an older one.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            launch(Path::new("/proc/self/exe"), command)
-                .spawn()?
-                .detach();
-            Ok(())
-        }
-        Err(error) => Err(error),
-    }
+    // Uninstalled, or being replaced right now: the monitor's own file is the same program, if an older one.
+    let own = || launch(Path::new("/proc/self/exe"), command).spawn();
+    launch(&command.program, command)
+        .spawn()
+        .or_else(|_| own())?
+        .detach();
+    Ok(())
 }
 
 fn launch(program: &Path, command: &CleanupCommand) -> Launch {

@@ -23,6 +23,36 @@ pub(super) const QUEUE_LIMIT: usize = 1024 * 1024;
 /// How long a client with a full queue may take nothing.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
 
+/// How long, once the container has been cleaned up after: whoever did that waits for the monitor's end.
+const SHORT_GRACE: Duration = Duration::from_secs(1);
+
+/// Whether clients have gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Departed {
+    None,
+    Some,
+}
+
+/// How patient the monitor is with clients that take nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// The container runs: only a full queue matters.
+    Running,
+    /// It has ended, and the clients are to get what was theirs.
+    Ending,
+    /// It has ended, and somebody waits for the monitor to end.
+    Cleaned,
+}
+
+impl Patience {
+    fn grace(self) -> Duration {
+        match self {
+            Self::Running | Self::Ending => GRACE,
+            Self::Cleaned => SHORT_GRACE,
+        }
+    }
+}
+
 /// More are refused: each costs memory.
 const MAX_CLIENTS: usize = 64;
 
@@ -63,6 +93,16 @@ impl Client {
             stdin_used: StdinUsed::No,
             is_creator: false,
         })
+    }
+
+    /// Adds the end of the connection, which is reported without being asked for.
+    pub(super) fn add_end_to<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
+        if let Some(connection) = &self.connection {
+            fds.push(PollFd::from_borrowed_fd(
+                connection.as_fd(),
+                PollFlags::empty(),
+            ));
+        }
     }
 
     /// Whether the other end has closed the connection.
@@ -117,8 +157,12 @@ impl Client {
         self.queued = 0;
     }
 
-    fn is_stalled(&self) -> bool {
-        !self.queue.is_empty() && self.moved.elapsed() >= GRACE
+    fn is_stalled(&self, patience: Patience) -> bool {
+        let matters = match patience {
+            Patience::Running => self.queued > QUEUE_LIMIT,
+            Patience::Ending | Patience::Cleaned => !self.queue.is_empty(),
+        };
+        matters && self.moved.elapsed() >= patience.grace()
     }
 
     /// Sends everything or gives up at the deadline; for a client that is served outside the loop.
@@ -186,6 +230,7 @@ impl Clients {
             let Some(connection) = &client.connection else {
                 continue;
             };
+            // Without any interest it is left out: a dead peer would be reported all the same, again and again.
             let mut flags = PollFlags::empty();
             if input == Input::Wanted || client.stdin_used == StdinUsed::No {
                 flags |= PollFlags::IN;
@@ -193,15 +238,20 @@ impl Clients {
             if !client.queue.is_empty() {
                 flags |= PollFlags::OUT;
             }
-            fds.push(PollFd::from_borrowed_fd(connection.as_fd(), flags));
+            if !flags.is_empty() {
+                fds.push(PollFd::from_borrowed_fd(connection.as_fd(), flags));
+            }
         }
     }
 
     /// When somebody is to be looked at although nothing happened.
-    pub(super) fn timeout(&self) -> Option<Duration> {
-        let waiting = self.list.iter().filter(|client| !client.queue.is_empty());
+    pub(super) fn timeout(&self, patience: Patience) -> Option<Duration> {
+        let waiting = self.list.iter().filter(|client| match patience {
+            Patience::Running => client.queued > QUEUE_LIMIT,
+            Patience::Ending | Patience::Cleaned => !client.queue.is_empty(),
+        });
         waiting
-            .map(|client| GRACE.saturating_sub(client.moved.elapsed()))
+            .map(|client| patience.grace().saturating_sub(client.moved.elapsed()))
             .min()
     }
 
@@ -276,14 +326,20 @@ impl Clients {
     }
 
     /// Writes to everybody, drops who stalls, forgets who is gone.
-    pub(super) fn write(&mut self) {
+    pub(super) fn write(&mut self, patience: Patience) -> Departed {
         for client in &mut self.list {
             client.write();
-            if client.is_stalled() {
+            if client.is_stalled(patience) {
                 client.close();
             }
         }
+        let before = self.list.len();
         self.list.retain(|client| client.connection.is_some());
+        if self.list.len() < before {
+            Departed::Some
+        } else {
+            Departed::None
+        }
     }
 
     /// Whether the monitor may end: everybody has what was for them, and nobody still has to keep a promise.

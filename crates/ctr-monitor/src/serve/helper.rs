@@ -16,8 +16,11 @@ const MAX_ANSWER: usize = 64 * 1024;
 pub(super) trait Meanwhile {
     /// Adds what it waits for.
     fn add_to<'a>(&'a self, fds: &mut Vec<PollFd<'a>>);
-    /// Does what there is to do; never blocks.
-    fn run(&mut self);
+    /// Does what there is to do; never blocks. An error ends the wait, and the helper.
+    ///
+    /// # Errors
+    /// When nobody wants the answer any more.
+    fn run(&mut self) -> Result<(), WireFailure>;
 }
 
 /// Nothing: for short calls.
@@ -25,7 +28,9 @@ pub(super) struct Nothing;
 
 impl Meanwhile for Nothing {
     fn add_to<'a>(&'a self, _fds: &mut Vec<PollFd<'a>>) {}
-    fn run(&mut self) {}
+    fn run(&mut self) -> Result<(), WireFailure> {
+        Ok(())
+    }
 }
 
 /// Runs `work` in a forked helper that keeps only `keep` open, and brings its answer back.
@@ -102,7 +107,7 @@ fn wait_for_either(
         }
         let answered = fds[..2].iter().any(|fd| !fd.revents().is_empty());
         drop(fds);
-        meanwhile.run();
+        meanwhile.run()?;
         if answered || deadline.expired() {
             return Ok(answered);
         }

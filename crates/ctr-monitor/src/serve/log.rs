@@ -15,6 +15,7 @@ use crate::protocol::LogTarget;
 
 pub(super) struct LogFile {
     file: File,
+    length: u64,
     lost: u64,
 }
 
@@ -28,15 +29,27 @@ impl LogFile {
             .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
             .open(path)
             .map_err(|error| SysError::new("open", path.display().to_string(), error))?;
-        Ok(Self { file, lost: 0 })
+        let length = file
+            .metadata()
+            .map_err(|error| SysError::new("stat", path.display().to_string(), error))?
+            .len();
+        Ok(Self {
+            file,
+            length,
+            lost: 0,
+        })
     }
 
     /// Logs bytes of a stream under the present time.
     pub(super) fn write(&mut self, stream: Stream, bytes: &[u8]) {
         let records = records(&rfc3339(now_ns()), stream, bytes);
-        if self.file.write_all(&records).is_err() {
-            self.lost += bytes.len() as u64;
+        if self.file.write_all(&records).is_ok() {
+            self.length += records.len() as u64;
+            return;
         }
+        self.lost += bytes.len() as u64;
+        // Half a record would swallow the next one. When not even this works, readers pass the damaged line over.
+        self.file.set_len(self.length).ok();
     }
 
     /// Bytes of output that are not in the log.

@@ -1,0 +1,87 @@
+//! A runtime whose containers are shells without any isolation. They run the file `script` of the run directory.
+
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+
+use ctr_monitor::RuntimeResolver;
+use ctr_monitor::protocol::{RuntimeKind, RuntimeSpec};
+use ctr_oci::{
+    CliRuntime, CliRuntimeConfig, CreateCall, Created, DeleteMode, FailureKind, KillScope,
+    OciRuntime, RuntimeFailure, RuntimeFeatures, RuntimeState, Target,
+};
+use ctr_sys::{Deadline, Launch, Signal, Stdio};
+
+pub(crate) struct Resolver;
+
+impl RuntimeResolver for Resolver {
+    fn resolve(
+        &self,
+        spec: &RuntimeSpec,
+        run_dir: &Path,
+    ) -> Result<Box<dyn OciRuntime>, RuntimeFailure> {
+        Ok(match &spec.kind {
+            RuntimeKind::Builtin => Box::new(Shell(run_dir.to_owned())),
+            RuntimeKind::Program { path } => Box::new(CliRuntime::new(CliRuntimeConfig::new(
+                &spec.name, path, run_dir,
+            ))),
+        })
+    }
+}
+
+struct Shell(PathBuf);
+
+fn copy(fd: BorrowedFd<'_>) -> Stdio {
+    Stdio::Fd(fd.try_clone_to_owned().unwrap())
+}
+
+fn absent<T>(operation: &str) -> Result<T, RuntimeFailure> {
+    let kind = FailureKind::Unsupported;
+    Err(RuntimeFailure::new(kind, "shell", operation, "not here"))
+}
+
+impl OciRuntime for Shell {
+    fn name(&self) -> &'static str {
+        "shell"
+    }
+
+    fn create(&self, _: Target<'_>, call: CreateCall<'_>) -> Result<Created, RuntimeFailure> {
+        let child = Launch::program("/bin/sh")
+            .args(["-c", "read line <gate; . ./script"])
+            .env("PATH", "/usr/bin:/bin")
+            .cwd(&self.0)
+            .stdin(copy(call.stdio.stdin))
+            .stdout(copy(call.stdio.stdout))
+            .stderr(copy(call.stdio.stderr))
+            .spawn()
+            .unwrap();
+        Ok(Created {
+            pid: child.detach(),
+        })
+    }
+
+    fn start(&self, _: Target<'_>) -> Result<(), RuntimeFailure> {
+        // Waits for the shell to open the other end.
+        let mut gate = std::fs::File::options()
+            .write(true)
+            .open(self.0.join("gate"))
+            .unwrap();
+        std::io::Write::write_all(&mut gate, b"\n").unwrap();
+        Ok(())
+    }
+
+    fn state(&self, _: Target<'_>) -> Result<RuntimeState, RuntimeFailure> {
+        absent("state")
+    }
+
+    fn kill(&self, _: Target<'_>, _: Signal, _: KillScope) -> Result<(), RuntimeFailure> {
+        absent("kill")
+    }
+
+    fn delete(&self, _: Target<'_>, _: DeleteMode) -> Result<(), RuntimeFailure> {
+        Ok(())
+    }
+
+    fn features(&self, _: Deadline) -> Result<RuntimeFeatures, RuntimeFailure> {
+        absent("features")
+    }
+}
