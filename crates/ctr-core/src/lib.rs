@@ -30,6 +30,7 @@ mod container;
 mod create;
 mod engine;
 mod error;
+mod explain;
 mod info;
 mod inspect;
 mod kill;

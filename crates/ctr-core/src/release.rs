@@ -92,10 +92,10 @@ fn tell_to_end(run_dir: &Path) -> bool {
         return true;
     };
     match client.cleaned(Deadline::after(ANSWER_WAIT)) {
-        Ok(()) => true,
+        // Understood, or just ending.
+        Ok(()) | Err(MonitorError::Gone { .. }) => true,
         Err(MonitorError::NoAnswer { .. }) => false,
-        // It is alive and its container too, or it is just ending.
-        Err(MonitorError::Gone { .. }) => true,
+        // Its container still runs.
         Err(_) => client.abandon(Deadline::after(ANSWER_WAIT)).is_ok(),
     }
 }

@@ -1,6 +1,5 @@
 //! Init and start: from a container that is only described to one that runs.
 
-use std::path::Path;
 use std::time::Duration;
 
 use ctr_events::EventKind;
@@ -9,15 +8,14 @@ use ctr_monitor::protocol::{
     StdinMode as MonitorStdin,
 };
 use ctr_monitor::{MonitorClient, MonitorError, MonitorLaunch};
-use ctr_oci::{FailureKind, RuntimeFailure};
-use ctr_rootfs::{CommandCheck, command_check};
 use ctr_state::{IntentKind, Status, StdinMode, Trigger};
 use ctr_sys::{Cgroups, Child, Deadline, SignalFd, Sync, replace_file};
 
 use crate::container::{Container, LockedContainer};
 use crate::engine::{Engine, MONITOR_CGROUP};
 use crate::error::{EngineError, chain};
-use crate::prepare::{Prepared, prepare, search_path};
+use crate::explain::explain;
+use crate::prepare::{Prepared, prepare};
 use crate::reconcile::take_back;
 use crate::release::{Leftovers, end_monitor, release};
 use crate::session::Session;
@@ -259,7 +257,7 @@ impl<'e> LockedContainer<'e> {
         let deadline = Deadline::after(MONITOR_WAIT);
         let mounts = prepared.descriptors();
         let created = client.create_interruptible(request, &mounts, deadline, interrupt);
-        let (init, monitor) = created.map_err(|error| self.explain(error, prepared))?;
+        let (init, monitor) = created.map_err(|error| explain(self.config(), error, prepared))?;
         if let Some(path) = self.config().pid_file.clone() {
             replace_file(&path, init.pid.to_string().as_bytes(), 0o644, Sync::No)?;
         }
@@ -326,61 +324,6 @@ impl<'e> LockedContainer<'e> {
             },
             runtime_deadline_ms: u64::try_from(RUNTIME_WAIT.as_millis()).unwrap_or(u64::MAX),
         })
-    }
-
-    /// Runtimes tell a missing program from other troubles by prose only: we look for ourselves.
-    fn explain(&self, error: MonitorError, prepared: &Prepared) -> EngineError {
-        if let MonitorError::Interrupted { signal } = error {
-            return EngineError::Interrupted { signal };
-        }
-        let MonitorError::Runtime(failure) = error else {
-            return error.into();
-        };
-        let config = self.config();
-        let mut command = config
-            .process
-            .entrypoint
-            .iter()
-            .chain(&config.process.command);
-        let program = command.next().map_or("", String::as_str);
-        let user = &prepared.user;
-        let found = command_check(
-            &prepared.root,
-            program,
-            search_path(config),
-            &config.process.cwd,
-            user.uid,
-            &user.additional_gids,
-        );
-        // Where a volume may hold the program, our look into the root says nothing.
-        let path = Path::new(program);
-        let mut volumes = config.volumes.iter();
-        let covered =
-            volumes.any(|volume| !path.is_absolute() || path.starts_with(&volume.destination));
-        if covered {
-            return failure.into();
-        }
-        explain(failure, program, found).into()
-    }
-}
-
-/// Sets the kind by what we saw.
-fn explain(failure: RuntimeFailure, program: &str, found: CommandCheck) -> RuntimeFailure {
-    let (kind, message) = match found {
-        CommandCheck::NotFound => (
-            FailureKind::CommandNotFound,
-            format!("{program:?}: executable file not found in the container"),
-        ),
-        CommandCheck::NotExecutable { why } => (
-            FailureKind::CommandNotExecutable,
-            format!("{program:?} cannot be executed: {why}"),
-        ),
-        CommandCheck::Executable(_) => return failure,
-    };
-    RuntimeFailure {
-        message,
-        kind,
-        ..failure
     }
 }
 
