@@ -86,8 +86,15 @@ fn recover<'e>(
 /// Finishes a removal; the error that says that the container is gone, or why it could not be finished.
 fn removed(container: LockedContainer<'_>) -> EngineError {
     let id = container.id().to_string();
-    match container.remove_stopped() {
-        Ok(_) => StateError::NotFound { what: id }.into(),
+    let orderly = container.status().after(Trigger::BeginRemove).is_ok();
+    let result = if orderly {
+        container.remove_stopped().map(drop)
+    } else {
+        // A container that nobody was ever told of, and that runs all the same.
+        crate::remove::finish(container)
+    };
+    match result {
+        Ok(()) => StateError::NotFound { what: id }.into(),
         Err(error) => error,
     }
 }

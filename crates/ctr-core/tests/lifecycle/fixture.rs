@@ -9,7 +9,7 @@ use ctr_core::{
     Attach, Container, CreateRequest, Engine, EngineConfig, RemoveMode, RemoveRequest, Runtimes,
     StartRequest, StopRequest,
 };
-use ctr_events::{Actor, Cursor, Event, EventKind, Filter, Follow};
+use ctr_events::Actor;
 use ctr_rootfs::{RootfsMode, RootfsSource};
 use ctr_state::{
     AutoRemove, ContainerId, Intent, IntentKind, NetworkMode, Status, StdinMode, StopReason,
@@ -21,9 +21,10 @@ use ctr_sys::{
 use rustix::fs::{CWD, Mode, OFlags};
 
 use crate::fake::read_all;
+use crate::journal::Journal;
 
 /// A hang is a failure, not a test run that never ends. Nothing else depends on it.
-const GUARD: Duration = Duration::from_secs(60);
+pub(crate) const GUARD: Duration = Duration::from_secs(60);
 
 /// The file in which a cleanup command that failed says why.
 pub(crate) const CLEANUP_ERROR: &str = "cleanup-error";
@@ -181,10 +182,7 @@ impl Fixture {
 
     /// The journal from its beginning.
     pub(crate) fn journal(&self) -> Journal {
-        let store = self.engine.store().config();
-        let filter = Filter::default();
-        let start = Cursor::start();
-        Journal(Follow::open(&store.database, &store.wake, start, filter).unwrap())
+        Journal::open(self.engine.store().config())
     }
 
     /// Saves a record as a command would have left it that was killed.
@@ -239,7 +237,9 @@ impl Drop for Fixture {
                 children()
             );
         }
-        for child in children() {
+        // The end of one makes its children ours.
+        let found = std::iter::repeat_with(children);
+        for child in found.take_while(|found| !found.is_empty()).flatten() {
             child.signal(Signal::KILL).ok();
             child.wait(Deadline::after(GUARD)).ok();
         }
@@ -264,43 +264,6 @@ fn tree(root: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
-}
-
-/// The journal, read on.
-pub(crate) struct Journal(Follow);
-
-impl Journal {
-    /// What has happened since the last look.
-    pub(crate) fn news(&mut self) -> Vec<Event> {
-        let mut news = Vec::new();
-        while let Some(event) = self.0.next(Deadline::after(Duration::ZERO)).unwrap() {
-            news.push(event);
-        }
-        news
-    }
-
-    /// The same as words.
-    pub(crate) fn words(&mut self) -> String {
-        words(&self.news())
-    }
-
-    /// What happens up to an event of this kind.
-    pub(crate) fn until(&mut self, kind: EventKind) -> Vec<Event> {
-        let mut news = Vec::new();
-        loop {
-            let event = self.0.next(Deadline::after(GUARD)).unwrap();
-            let event = event.unwrap_or_else(|| panic!("no {kind} after {}", words(&news)));
-            news.push(event);
-            if news.last().unwrap().kind() == kind {
-                return news;
-            }
-        }
-    }
-}
-
-pub(crate) fn words(events: &[Event]) -> String {
-    let words: Vec<&str> = events.iter().map(|event| event.kind().as_str()).collect();
-    words.join(" ")
 }
 
 pub(crate) fn detached() -> StartRequest {

@@ -7,8 +7,9 @@ use ctr_sys::{Child, Signal};
 
 use crate::Test;
 use crate::fixture::{
-    Fixture, await_watch, detached, end, init_of, monitor_of, remove, status, stop_after, words,
+    Fixture, await_watch, detached, end, init_of, monitor_of, remove, status, stop_after,
 };
+use crate::journal::words;
 
 pub(crate) const TESTS: [Test; 9] = [
     ("killed: start, while the runtime creates", start_at_create),

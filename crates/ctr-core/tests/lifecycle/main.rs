@@ -12,6 +12,7 @@ mod failures;
 mod fake;
 mod fixture;
 mod intents;
+mod journal;
 mod killed;
 mod lost;
 mod model;

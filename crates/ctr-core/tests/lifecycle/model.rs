@@ -16,8 +16,9 @@ use proptest::test_runner::TestRunner;
 use crate::Test;
 use crate::fake::USR1_CODE;
 use crate::fixture::{
-    Fixture, Journal, await_cleanups, detached, end, init_of, monitor_of, remove, stop_after, words,
+    Fixture, await_cleanups, detached, end, init_of, monitor_of, remove, stop_after,
 };
+use crate::journal::{Journal, words};
 
 pub(crate) const TESTS: [Test; 1] = [("model: random verbs", random_verbs)];
 

@@ -8,9 +8,9 @@ use ctr_sys::{Child, ExitStatus, Signal};
 use crate::Test;
 use crate::fake::USR1_CODE;
 use crate::fixture::{
-    Fixture, Journal, await_cleanups, await_watch, end, init_of, monitor_of, remove, status,
-    stop_after,
+    Fixture, await_cleanups, await_watch, end, init_of, monitor_of, remove, status, stop_after,
 };
+use crate::journal::Journal;
 
 pub(crate) const TESTS: [Test; 7] = [
     ("stopping: one that does not obey", disobedience),

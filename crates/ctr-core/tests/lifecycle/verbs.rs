@@ -13,8 +13,9 @@ use ctr_sys::Signal;
 use crate::Test;
 use crate::fake::{USR1_CODE, read_all};
 use crate::fixture::{
-    Fixture, detached, end, generation, init_of, monitor_of, remove, status, stop_after, words,
+    Fixture, detached, end, generation, init_of, monitor_of, remove, status, stop_after,
 };
+use crate::journal::words;
 use crate::roles::patient_stop;
 
 pub(crate) const TESTS: [Test; 9] = [

@@ -77,6 +77,13 @@ impl Bench {
         Self { base, request }
     }
 
+    /// Removes what a monitor makes, as an engine does between two runs.
+    pub(crate) fn clear(&self) {
+        for file in [files::CONTROL, files::STDOUT, files::STDERR] {
+            std::fs::remove_file(self.request.run_dir.join(file)).ok();
+        }
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.base.path().join(name)
     }
@@ -145,7 +152,11 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        for child in children() {
+        // The end of one makes its children ours.
+        for child in std::iter::repeat_with(children)
+            .take_while(|found| !found.is_empty())
+            .flatten()
+        {
             child.signal(Signal::KILL).ok();
             child.wait(deadline()).ok();
         }
@@ -164,9 +175,16 @@ fn children() -> Vec<PidRef> {
         .collect()
 }
 
-/// Sends bytes as they are and returns the reply.
-pub(crate) fn ask_bytes(client: &MonitorClient, bytes: &[u8]) -> Reply {
-    frames::send(client.as_fd(), bytes, &[]).unwrap();
+pub(crate) fn send(client: &MonitorClient, request: Request) {
+    let envelope = Envelope {
+        version: VERSION,
+        request,
+    };
+    let bytes = serde_json::to_vec(&envelope).unwrap();
+    frames::send(client.as_fd(), &bytes, &[]).unwrap();
+}
+
+fn reply(client: &MonitorClient) -> Reply {
     assert!(wait_readable(client.as_fd(), deadline()).unwrap());
     let frame = frames::receive(client.as_fd()).unwrap();
     let Frame::Message(reply, _) = frame else {
@@ -175,12 +193,15 @@ pub(crate) fn ask_bytes(client: &MonitorClient, bytes: &[u8]) -> Reply {
     Reply::parse(&reply).unwrap()
 }
 
+/// Sends bytes as they are and returns the reply.
+pub(crate) fn ask_bytes(client: &MonitorClient, bytes: &[u8]) -> Reply {
+    frames::send(client.as_fd(), bytes, &[]).unwrap();
+    reply(client)
+}
+
 pub(crate) fn ask(client: &MonitorClient, request: Request) -> Reply {
-    let envelope = Envelope {
-        version: VERSION,
-        request,
-    };
-    ask_bytes(client, &serde_json::to_vec(&envelope).unwrap())
+    send(client, request);
+    reply(client)
 }
 
 /// Reads until the exit arrives or the connection ends.

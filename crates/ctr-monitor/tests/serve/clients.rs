@@ -30,25 +30,26 @@ fn same_bytes() {
     run.client.start(deadline()).unwrap();
     // One after the other: what the second has not read yet waits for it.
     let [first, second] = clients.each_mut().map(receive);
-    let expected: String = (1..=LINES).map(|number| format!("{number}\n")).collect();
+    let numbers: Vec<String> = (1..=LINES).map(|number| number.to_string()).collect();
+    let expected = numbers.join("\n") + "\n";
     assert!(first.stdout == expected.as_bytes() && first.stderr == expected.as_bytes());
     assert!(first == second);
     assert_eq!(first.exit.unwrap().exit, ExitReport::Exited { code: 9 });
     drop(clients);
     assert_eq!(bench.cleanups(&run.monitor), 1);
     let log = std::fs::read_to_string(bench.path("log")).unwrap();
-    let logged = |stream: &str| {
-        let text = log
-            .lines()
-            .filter(|line| line.split(' ').nth(1) == Some(stream));
-        text.map(|line| {
-            let (head, text) = line.split_at(line.find(stream).unwrap() + stream.len() + 3);
-            let end = if head.ends_with("F ") { "\n" } else { "" };
-            format!("{text}{end}")
-        })
-        .collect::<String>()
-    };
-    assert!(logged("stdout") == expected && logged("stderr") == expected);
+    assert!(logged(&log, " stdout ") == expected && logged(&log, " stderr ") == expected);
+}
+
+/// What the records of a stream say together.
+fn logged(log: &str, stream: &str) -> String {
+    let mut text = String::new();
+    for (_, record) in log.lines().filter_map(|line| line.split_once(stream)) {
+        let (tag, part) = record.split_at(2);
+        text.push_str(part);
+        text.push_str(if tag == "F " { "\n" } else { "" });
+    }
+    text
 }
 
 fn one_leaves() {

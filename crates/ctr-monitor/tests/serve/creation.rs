@@ -9,10 +9,10 @@ use std::os::fd::AsFd;
 
 use crate::Test;
 use crate::bench::{
-    Bench, GENERATION, ask, ask_bytes, assert_nobody, assert_refused, deadline, is_gone,
+    Bench, GENERATION, ask, ask_bytes, assert_nobody, assert_refused, deadline, is_gone, send,
 };
 
-pub(crate) const TESTS: [Test; 8] = [
+pub(crate) const TESTS: [Test; 9] = [
     ("creation: another version is refused", other_version),
     ("creation: only a creation comes first", wrong_first_request),
     (
@@ -27,6 +27,7 @@ pub(crate) const TESTS: [Test; 8] = [
         "creation: its client is lost before it asks",
         silent_creator,
     ),
+    ("creation: its client is lost after it asks", hasty_creator),
     ("creation: a given-up container is killed", abandoned),
     ("creation: one monitor for a run directory", second_monitor),
     ("creation: a runtime that hangs", hanging_runtime),
@@ -92,7 +93,6 @@ fn creator_left() {
     let mut other = bench.connect();
     assert_eq!(other.status(deadline()).unwrap().phase, Phase::Created);
     other.start(deadline()).unwrap();
-    assert_refused(ask(&other, Request::Start), "it has been started");
     assert_eq!(bench.cleanups(&run.monitor), 1);
     assert_eq!(
         bench.exit_record().unwrap().exit,
@@ -108,10 +108,25 @@ fn silent_creator() {
     assert_eq!(bench.cleanups(&monitor), 0);
 }
 
+/// However far the monitor has come when it notices.
+fn hasty_creator() {
+    let bench = Bench::new("");
+    for _ in 0..10 {
+        let (client, monitor) = bench.launch();
+        let request = Request::Create(Box::new(bench.request.clone()));
+        send(&client, request);
+        drop(client);
+        assert_eq!(bench.cleanups(&monitor), 0);
+        assert_nobody(&bench);
+        bench.clear();
+    }
+}
+
 fn abandoned() {
     let bench = Bench::new("exec sleep 1000");
     let mut run = bench.committed();
     run.client.start(deadline()).unwrap();
+    assert_refused(ask(&run.client, Request::Start), "it has been started");
     run.client.abandon(deadline()).unwrap();
     assert_eq!(bench.cleanups(&run.monitor), 0);
     assert!(is_gone(run.init.stamp()));

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use ctr_monitor::protocol::{CleanupPromise, Phase, Reply, Request};
-use ctr_monitor::{ExitRecord, ExitReport};
+use ctr_monitor::{ExitRecord, ExitReport, StartSeen};
 use ctr_sys::Signal;
 
 use crate::Test;
@@ -43,6 +43,7 @@ fn exit_code() {
         generation: GENERATION,
         init: run.init.stamp(),
         exit: ExitReport::Exited { code: 7 },
+        start: StartSeen::Yes,
         finished_ns: record.finished_ns,
         oom_kills: 0,
         log_bytes_lost: 0,

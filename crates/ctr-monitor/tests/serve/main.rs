@@ -12,6 +12,7 @@ mod clients;
 mod creation;
 mod exits;
 mod runtime;
+mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         creation::TESTS.as_slice(),
         exits::TESTS.as_slice(),
         clients::TESTS.as_slice(),
+        wire::TESTS.as_slice(),
     ];
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|f| name.contains(*f));
