@@ -9,13 +9,13 @@ use ctr_exec::frames::{Frame, Stream};
 use ctr_monitor::MonitorClient;
 use ctr_monitor::protocol::Reply;
 use ctr_state::{AutoRemove, ExitInfo, Status};
-use ctr_sys::{Child, Deadline, PidRef, PidStamp, Signal, SignalFd, SysError};
+use ctr_sys::{Child, Deadline, PidRef, PidStamp, Signal, SignalFd, SysError, poll};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::container::Container;
 use crate::error::EngineError;
 use crate::probe::exit_info;
-use crate::wait::{Watch, exit_of, poll};
+use crate::wait::{Watch, exit_of};
 use io::{Input, Output};
 
 /// How long a monitor may take to end once its container is cleaned up after.

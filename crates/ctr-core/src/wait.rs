@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ctr_monitor::files;
 use ctr_state::{ExitCause, ExitInfo, IntentKind, OomKilled, Record};
-use ctr_sys::{Deadline, Liveness, PidRef, SysError};
+use ctr_sys::{Deadline, Liveness, PidRef, SysError, poll};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
@@ -163,19 +163,7 @@ impl Watch {
             .descriptors()
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .collect();
-        poll(&mut fds, deadline.min(self.deadline()))
-    }
-}
-
-/// `poll(2)` until a deadline; interruptions by signals are fine.
-pub(crate) fn poll(fds: &mut [PollFd<'_>], deadline: Deadline) -> Result<(), EngineError> {
-    let timeout = deadline.remaining().map(|left| rustix::time::Timespec {
-        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(left.subsec_nanos()),
-    });
-    match rustix::event::poll(fds, timeout.as_ref()) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(errno) => Err(SysError::new("wait for", "a container", errno.into()).into()),
+        Ok(poll(&mut fds, deadline.min(self.deadline()))?)
     }
 }
 

@@ -83,14 +83,7 @@ impl PidFile {
                 PollFd::from_borrowed_fd(writer, PollFlags::IN),
                 PollFd::from_borrowed_fd(watch.as_fd(), PollFlags::IN),
             ];
-            let timeout = deadline.remaining().map(|left| rustix::time::Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: i64::from(left.subsec_nanos()),
-            });
-            match rustix::event::poll(&mut fds, timeout.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(stream("wait for the pid file", errno)),
-            }
+            ctr_sys::poll(&mut fds, deadline)?;
             let ended = !fds[0].revents().is_empty();
             let mut drained = [0; 4096];
             while rustix::io::read(&watch, &mut drained).is_ok_and(|count| count > 0) {}

@@ -14,7 +14,6 @@ mod streams;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::time::Duration;
 
 use ctr_exec::frames::{self, Frame, Stream};
 use ctr_oci::{OciRuntime, RuntimeFailure};
@@ -23,7 +22,6 @@ use ctr_sys::{
     bind_seqpacket, inherited_fd, set_not_dumpable, set_subreaper,
 };
 use rustix::event::{PollFd, PollFlags};
-use rustix::io::Errno;
 
 use crate::error::{MonitorError, WireFailure};
 use crate::files;
@@ -274,14 +272,8 @@ impl<'a> Monitor<'a> {
         let fixed_init = if self.exit.is_none() { Some(2) } else { None };
         self.clients.add_to(&mut fds, self.streams.input());
         let timeout = self.clients.timeout(self.patience());
-        let timeout = timeout.map(|left: Duration| rustix::time::Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(left.subsec_nanos()),
-        });
-        match rustix::event::poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(SysError::new("poll", "the streams", errno.into()).into()),
-        }
+        let deadline = timeout.map_or(Deadline::never(), Deadline::after);
+        ctr_sys::poll(&mut fds, deadline)?;
         let ready = |index: usize| !fds[index].revents().is_empty();
         Ok(Ready {
             signals: ready(0),

@@ -7,7 +7,8 @@ use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, WaitOptions};
 
 use crate::deadline::Deadline;
 use crate::error::{SysError, SysResult};
-use crate::pidref::{Delivery, wait_readable};
+use crate::pidref::Delivery;
+use crate::poll::wait_readable;
 use crate::raw;
 use crate::signal::Signal;
 

@@ -33,6 +33,7 @@ mod lock;
 mod mount;
 mod output;
 mod pidref;
+mod poll;
 mod process;
 mod protect;
 mod raw;
@@ -59,7 +60,8 @@ pub use mount::{
     unmount,
 };
 pub use output::{Output, OutputLimits};
-pub use pidref::{Delivery, PidRef, PidStamp, Ready, descendants, wait_either, wait_readable};
+pub use pidref::{Delivery, PidRef, PidStamp, descendants};
+pub use poll::{Ready, poll, wait_either, wait_readable};
 pub use process::{Subreaper, inherited_fd, login_uid, set_not_dumpable, set_subreaper, set_umask};
 pub use protect::protected_executable;
 pub use replace::{Sync, create_private_dir, replace_file, sync_directory};

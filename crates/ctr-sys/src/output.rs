@@ -108,10 +108,8 @@ fn poll(child: &Child, out: &Kept, err: &Kept, deadline: Deadline) -> SysResult<
             fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
         }
     }
-    match rustix::event::poll(&mut fds, deadline.timespec().as_ref()) {
-        Ok(_) | Err(Errno::INTR) => Ok(!fds[0].revents().is_empty()),
-        Err(errno) => Err(SysError::new("poll", "a child's output", errno.into())),
-    }
+    crate::poll::poll(&mut fds, deadline)?;
+    Ok(!fds[0].revents().is_empty())
 }
 
 /// One stream and the part of it that is kept.

@@ -6,7 +6,6 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 use serde::{Deserialize, Serialize};
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::child::ExitStatus;
 use crate::deadline::Deadline;
 use crate::error::{Context, SysError, SysResult};
+use crate::poll::wait_readable;
 use crate::raw;
 use crate::signal::Signal;
 
@@ -178,59 +178,6 @@ pub fn descendants(pid: i32) -> SysResult<Vec<PidRef>> {
         }
     }
     Ok(found)
-}
-
-/// Waits until `fd` has something to read or is at its end; false when the deadline passed first.
-///
-/// # Errors
-/// When `poll(2)` fails.
-pub fn wait_readable(fd: BorrowedFd<'_>, deadline: Deadline) -> SysResult<bool> {
-    loop {
-        let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-        let timeout = deadline.timespec();
-        match rustix::event::poll(&mut fds, timeout.as_ref()) {
-            Ok(0) if deadline.expired() => return Ok(false),
-            Ok(0) | Err(Errno::INTR) => {}
-            Ok(_) => return Ok(true),
-            Err(errno) => return Err(SysError::new("poll", "a descriptor", errno.into())),
-        }
-    }
-}
-
-/// Which of two descriptors became readable first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ready {
-    /// The first, or both.
-    First,
-    /// The second.
-    Second,
-    /// Neither: the deadline passed, or a signal came between.
-    Neither,
-}
-
-/// Waits until one of two descriptors has something to read or is at its end.
-///
-/// # Errors
-/// When `poll(2)` fails.
-pub fn wait_either(
-    first: BorrowedFd<'_>,
-    second: BorrowedFd<'_>,
-    deadline: Deadline,
-) -> SysResult<Ready> {
-    let mut fds = [
-        PollFd::from_borrowed_fd(first, PollFlags::IN),
-        PollFd::from_borrowed_fd(second, PollFlags::IN),
-    ];
-    match rustix::event::poll(&mut fds, deadline.timespec().as_ref()) {
-        Ok(_) | Err(Errno::INTR) => {}
-        Err(errno) => return Err(SysError::new("poll", "two descriptors", errno.into())),
-    }
-    let [first, second] = fds.map(|fd| !fd.revents().is_empty());
-    Ok(match (first, second) {
-        (true, _) => Ready::First,
-        (false, true) => Ready::Second,
-        (false, false) => Ready::Neither,
-    })
 }
 
 fn open_pidfd(pid: i32) -> SysResult<Option<OwnedFd>> {

@@ -95,16 +95,7 @@ fn wait_for_either(
             PollFd::from_borrowed_fd(b, PollFlags::IN),
         ];
         meanwhile.add_to(&mut fds);
-        let timeout = deadline.remaining().map(|left| rustix::time::Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(left.subsec_nanos()),
-        });
-        match rustix::event::poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => {
-                return Err(ctr_sys::SysError::new("poll", "a helper", errno.into()).into());
-            }
-        }
+        ctr_sys::poll(&mut fds, deadline)?;
         let answered = fds[..2].iter().any(|fd| !fd.revents().is_empty());
         drop(fds);
         meanwhile.run()?;
