@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use tracing::Level;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::error::CommandError;
 use crate::render::escape::escape;
@@ -28,6 +29,8 @@ pub(crate) fn install(level: Option<&str>) -> Result<(), CommandError> {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_ansi(false)
+        // Each operation is a span: it is told when it ends, with the time it took.
+        .with_span_events(FmtSpan::CLOSE)
         .with_writer(|| Escaped(io::stderr()))
         .finish();
     // Only a second installation in one process fails, and that keeps the first one.

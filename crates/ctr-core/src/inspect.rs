@@ -173,7 +173,11 @@ impl Container<'_> {
     /// # Errors
     /// When it is gone or its record is damaged.
     pub fn inspect(&self) -> Result<Inspect, EngineError> {
-        let summary = probe::summary(self.engine(), self.snapshot()?)?;
+        let snapshot = self.snapshot()?;
+        let generation = snapshot.record()?.generation();
+        let _span =
+            tracing::info_span!("inspect", container = self.id().short(), generation).entered();
+        let summary = probe::summary(self.engine(), snapshot)?;
         let snapshot = summary.snapshot();
         let config = snapshot.config()?;
         let state = state(&summary, config)?;

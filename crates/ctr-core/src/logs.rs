@@ -75,6 +75,9 @@ impl Container<'_> {
     /// When the log is something else than a regular file, or cannot be read.
     pub fn logs(&self, request: LogRequest) -> Result<LogReader, EngineError> {
         let snapshot = self.snapshot()?;
+        let generation = snapshot.record().map_or(0, ctr_state::Record::generation);
+        let _span =
+            tracing::info_span!("logs", container = self.id().short(), generation).entered();
         let path = &snapshot.config()?.log.path;
         let error = |source| SysError::new("read the log", path.display().to_string(), source);
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;

@@ -41,6 +41,8 @@ impl Container<'_> {
     pub fn wait(&self, until: WaitFor) -> Result<ExitInfo, EngineError> {
         let WaitFor::Exit = until;
         let generation = self.snapshot()?.record()?.generation();
+        let _span =
+            tracing::info_span!("wait", container = self.id().short(), generation).entered();
         loop {
             let watch = Watch::new(self, generation)?;
             if let Some(exit) = exit_of(self, generation)? {
