@@ -80,6 +80,10 @@ fn dispatch(arguments: &[String]) -> Result<Verdict> {
         return Ok(Verdict::Passed);
     }
     match TASKS.iter().find(|task| task.name == name) {
+        Some(task) if rest.iter().any(|argument| argument == "--help") => {
+            println!("{}: {}", task.name, task.about);
+            Ok(Verdict::Passed)
+        }
         Some(task) => (task.run)(rest),
         None => bail!("unknown task {name:?}; {}", list()),
     }

@@ -125,7 +125,7 @@ impl<'e> LockedContainer<'e> {
         request: StartRequest,
         interrupt: Option<&SignalFd>,
     ) -> Result<Started<'e>, EngineError> {
-        let generation = self.record().generation();
+        let generation = self.next_generation();
         let _span =
             tracing::info_span!("start", container = self.id().short(), generation).entered();
         match self.status() {
@@ -151,6 +151,19 @@ impl<'e> LockedContainer<'e> {
                 reap(monitor);
                 Err(with_leftovers(error, taken_back))
             }
+        }
+    }
+
+    /// The run that a start makes: a new one, or the one that is created already.
+    fn next_generation(&self) -> u64 {
+        let current = self.record().generation();
+        match self.status() {
+            Status::Configured | Status::Stopped | Status::Exited => current + 1,
+            Status::Created
+            | Status::Running
+            | Status::Paused
+            | Status::Stopping
+            | Status::Removing => current,
         }
     }
 
