@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use ctr_events::EventKind;
-use ctr_oci::Hostname;
+use ctr_oci::{Hostname, RuntimeFeatures};
 use ctr_rootfs::{Rootfs, RootfsSource, UserSpec, mount_destination};
 use ctr_state::{
     AutoRemove, Config, ContainerId, ContainerName, Durability, IntentKind, LogConfig, NetworkMode,
@@ -246,6 +246,13 @@ fn check(request: &CreateRequest) -> Result<(), EngineError> {
             &cwd.display(),
             why,
         ));
+    }
+    let known = RuntimeFeatures::named("any");
+    for key in request.annotations.keys() {
+        if known.is_unsafe_annotation(key) {
+            let why = "it changes what runtimes do, and nothing allows that yet";
+            return Err(EngineError::invalid("annotation", key, why));
+        }
     }
     for volume in &request.volumes {
         mount_destination(&volume.destination)?;

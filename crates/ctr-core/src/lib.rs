@@ -1,16 +1,15 @@
 //! The container lifecycle engine.
 //!
 //! ```no_run
-//! use ctr_core::{Attach, Engine, StartRequest, StopRequest};
-//! # fn config() -> ctr_core::EngineConfig { unimplemented!() }
-//! # fn request() -> ctr_core::CreateRequest { unimplemented!() }
-//! # fn main() -> Result<(), ctr_core::EngineError> {
-//! let engine = Engine::open(config())?;
-//! let container = engine.create(request())?;
-//! container.start(StartRequest { attach: Attach::None })?;
-//! container.stop(StopRequest { timeout_s: None, reason: ctr_state::StopReason::User })?;
-//! # Ok(())
-//! # }
+//! use ctr_core::{Attach, CreateRequest, Engine, EngineConfig, EngineError, StartRequest, StopRequest};
+//!
+//! fn demo(config: EngineConfig, request: CreateRequest) -> Result<(), EngineError> {
+//!     let engine = Engine::open(config)?;
+//!     let container = engine.create(request)?;
+//!     container.start(StartRequest { attach: Attach::None })?;
+//!     container.stop(StopRequest { timeout_s: None, reason: ctr_state::StopReason::User })?;
+//!     Ok(())
+//! }
 //! ```
 //!
 //! # Invariants

@@ -199,7 +199,9 @@ impl Fixture {
 
     /// Nothing of a run is left: processes, control groups, mounts, run directory, files in the root, a held lock.
     pub(crate) fn assert_idle(&self, id: &ContainerId) {
-        end_children();
+        // They end by themselves when nothing was left running.
+        await_children(&[]);
+        while reap_any().unwrap().is_some() {}
         self.assert_no_cleanup_error();
         assert!(!self.engine.run_dir(id).exists(), "the run directory");
         let group = format!("{}/{id}", self.engine.config().cgroup_parent);
@@ -325,14 +327,28 @@ fn children() -> Vec<PidRef> {
         .collect()
 }
 
-/// Waits for cleanup commands that are still under way.
-pub(crate) fn await_cleanups() {
-    for child in children() {
+/// Waits for all that is about to end: monitors that are done and cleanup commands, but not for what a run that goes on needs.
+pub(crate) fn await_cleanups(engine: &Engine) {
+    let mut needed = Vec::new();
+    for snapshot in engine.store().list().unwrap() {
+        let record = snapshot.record().unwrap();
+        needed.extend([record.init(), record.monitor()].into_iter().flatten());
+    }
+    await_children(&needed);
+}
+
+/// One that ends hands its children on to us, so they are looked for again and again.
+fn await_children(but: &[PidStamp]) {
+    let next = || {
+        children()
+            .into_iter()
+            .find(|child| !but.contains(&child.stamp()))
+    };
+    while let Some(child) = next() {
         let path = format!("/proc/{}/cmdline", child.stamp().pid);
-        let text = std::fs::read(path).unwrap_or_default();
-        if text.split(|byte| *byte == 0).any(|word| word == b"cleanup") {
-            assert!(child.wait(Deadline::after(GUARD)).unwrap());
-        }
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let ended = child.wait(Deadline::after(GUARD)).unwrap();
+        assert!(ended, "still running: {text:?}");
     }
 }
 
@@ -353,17 +369,6 @@ pub(crate) fn await_watch(command: &Child) {
         assert!(!ended, "the command ended");
         std::thread::yield_now();
     }
-}
-
-/// Waits for all children to end, which they do by themselves when nothing was left running.
-fn end_children() {
-    for child in children() {
-        let path = format!("/proc/{}/cmdline", child.stamp().pid);
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let ended = child.wait(Deadline::after(GUARD)).unwrap();
-        assert!(ended, "still running: {text:?}");
-    }
-    while reap_any().unwrap().is_some() {}
 }
 
 /// What a command that was killed had announced.

@@ -133,7 +133,8 @@ impl Model {
             return;
         };
         let container = f.engine.find("c").unwrap();
-        let locks = !matches!(step, Step::Create | Step::Exit | Step::LoseMonitor);
+        // A creation looks, too: whoever holds the name may be about to go.
+        let locks = !matches!(step, Step::Exit | Step::LoseMonitor);
         if locks && self.unrecorded == Unrecorded::Death {
             self.unrecorded = Unrecorded::Nothing;
             self.expect(&[EventKind::Died]);
@@ -287,7 +288,7 @@ impl Model {
             news = self.journal.until(EventKind::Cleanup);
         }
         // None comes late and acts on what the next step finds.
-        await_cleanups();
+        await_cleanups(&f.engine);
         news.extend(self.journal.news());
         let shown = words(&news);
         let mut kinds: Vec<EventKind> = news.iter().map(ctr_events::Event::kind).collect();

@@ -122,7 +122,7 @@ fn kill_meets_stop() {
     let (container, stop) = stopping(&f);
     container.kill(Signal::KILL).unwrap();
     assert_success(&stop);
-    await_cleanups();
+    await_cleanups(&f.engine);
     let mut journal = f.journal();
     let news = journal.news();
     for kind in [

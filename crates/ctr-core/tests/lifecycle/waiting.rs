@@ -71,7 +71,6 @@ fn removed() {
     let waiter = waiter(&f, &container);
     waiter.0.kill(Signal::STOP).unwrap();
     container.remove(remove(RemoveMode::Force)).unwrap();
-    await_cleanups();
     waiter.0.kill(Signal::CONT).unwrap();
     assert_answer(waiter, "Exited { code: 0 } 0");
     f.assert_gone(container.id());
@@ -106,7 +105,7 @@ fn nothing_runs() {
     f.cue("create", "");
     container.start(detached()).unwrap();
     assert_eq!(container.wait(WaitFor::Exit).unwrap().code(), 7);
-    await_cleanups();
+    await_cleanups(&f.engine);
     assert_eq!(container.wait(WaitFor::Exit).unwrap().code(), 7);
     container.remove(remove(RemoveMode::Force)).unwrap();
     assert!(container.wait(WaitFor::Exit).unwrap_err().is_not_found());
