@@ -111,14 +111,46 @@ pub(crate) fn exit_info(record: &ExitRecord) -> ExitInfo {
     }
 }
 
+/// How often a container is looked at again when it changed while it was looked at.
+const LOOKS: u32 = 10;
+
 /// A container for lists: what is recorded, corrected by what is.
+///
+/// # Errors
+/// Not found, when it was removed meanwhile.
 pub(crate) fn summary(engine: &Engine, snapshot: Snapshot) -> Result<Summary, EngineError> {
+    let mut snapshot = snapshot;
+    for look in 1.. {
+        let Ok(record) = snapshot.record() else {
+            break;
+        };
+        let observed = observe(engine, snapshot.id(), record)?;
+        if let Observed::Ended(ExitInfo {
+            cause: ExitCause::Lost,
+            ..
+        }) = observed
+        {
+            // Files of the run that are gone may have been taken in and removed since the snapshot.
+            let fresh = engine.store().snapshot(snapshot.id())?;
+            let moved = fresh.record().is_ok_and(|now| {
+                (now.status(), now.generation()) != (record.status(), record.generation())
+            });
+            if moved && look < LOOKS {
+                snapshot = fresh;
+                continue;
+            }
+        }
+        return Ok(corrected(engine, snapshot, observed));
+    }
+    Ok(Summary::corrupt(snapshot))
+}
+
+fn corrected(engine: &Engine, snapshot: Snapshot, observed: Observed) -> Summary {
     let Ok(record) = snapshot.record() else {
-        return Ok(Summary::corrupt(snapshot));
+        return Summary::corrupt(snapshot);
     };
     let (status, exit) = (record.status(), record.exit().cloned());
-    let observed = observe(engine, snapshot.id(), record)?;
-    Ok(match observed {
+    match observed {
         Observed::Inactive => Summary::new(snapshot, status, exit, MonitorState::None),
         Observed::Alive(monitor) => Summary::new(snapshot, status, exit, monitor),
         Observed::Ended(exit) => {
@@ -134,7 +166,7 @@ pub(crate) fn summary(engine: &Engine, snapshot: Snapshot) -> Result<Summary, En
             };
             Summary::new(snapshot, status, exit, MonitorState::None)
         }
-    })
+    }
 }
 
 /// The end of a run that a reboot cut off.

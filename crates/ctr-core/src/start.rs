@@ -59,7 +59,7 @@ impl<'e> Container<'e> {
     ///
     /// # Errors
     /// [`EngineError::WrongStatus`] when it is paused, stopping or being removed; [`EngineError::Runtime`] when its program cannot be
-    /// run. Nothing of the run is left then, and the status is what it was before.
+    /// run. Nothing of the run is left then, and the container can be started again.
     pub fn start(&self, request: StartRequest) -> Result<Started<'e>, EngineError> {
         self.lock("start")?.start(request)
     }

@@ -70,7 +70,12 @@ impl Container<'_> {
     /// # Errors
     /// [`EngineError::WrongStatus`] when it is paused or being removed, [`EngineError::Unkillable`].
     pub fn stop(&self, request: StopRequest) -> Result<StopOutcome, EngineError> {
-        let stopping = self.lock("stop")?.begin_stop(request)?;
+        let locked = match self.lock("stop") {
+            // It was to go by itself once its run was over, and has gone now.
+            Err(error) if error.is_not_found() => return Ok(StopOutcome::AlreadyStopped),
+            other => other?,
+        };
+        let stopping = locked.begin_stop(request)?;
         let (mut locked, outcome) = match stopping.finish() {
             // Removed meanwhile: it does not run.
             Err(error) if error.is_not_found() => return Ok(StopOutcome::Stopped),
@@ -101,6 +106,8 @@ impl<'e> LockedContainer<'e> {
         self.locked_record().edit().stop_requested = Some(request.reason);
         let role = match self.status() {
             Status::Running | Status::Created => Role::First,
+            // A stop that was killed has left no intent of a living process.
+            Status::Stopping if self.record().intent().is_none() => Role::First,
             Status::Stopping => Role::Joined,
             Status::Configured | Status::Stopped | Status::Exited => Role::Idle,
             Status::Paused | Status::Removing => {

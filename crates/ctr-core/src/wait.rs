@@ -62,10 +62,21 @@ pub(crate) fn exit_of(
     if let Some(exit) = recorded_exit(&engine.run_dir(container.id()), generation)? {
         return Ok(Some(exit));
     }
+    let observed = observed_exit(container, generation);
+    // The ledger comes last: an exit is written there before the files, the status or the container change that were looked at.
     let run = engine.store().exit_of(container.id(), generation)?;
-    if let Some(exit) = run.and_then(|run| run.ended) {
-        return Ok(Some(exit));
+    match run.and_then(|run| run.ended) {
+        Some(exit) => Ok(Some(exit)),
+        None => observed,
     }
+}
+
+/// What record and kernel say of the end of a run that nobody has recorded.
+fn observed_exit(
+    container: &Container<'_>,
+    generation: u64,
+) -> Result<Option<ExitInfo>, EngineError> {
+    let engine = container.engine();
     let snapshot = container.snapshot()?;
     let record = snapshot.record()?;
     Ok(match observe(engine, container.id(), record)? {

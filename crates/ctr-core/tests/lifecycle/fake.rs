@@ -1,7 +1,7 @@
 //! A runtime that does the real work of starting and killing a process, without isolation, and misbehaves on cue.
 //!
 //! A cue is a word in the file `cues/VERB` of the fixture's directory. `pause` and `pause-fail` stop the verb: it opens the pipe
-//! `reached` for writing, which tells the test, and goes on when the test has opened and closed the pipe `gate`.
+//! `reached` for writing, which tells the test, and goes on when a byte arrives in the pipe `gate`.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -82,7 +82,8 @@ impl Call {
     /// Stops until the test goes on.
     fn pause(&self) {
         drop(open(&self.base.join("reached"), OFlags::WRONLY));
-        drop(open(&self.base.join("gate"), OFlags::RDONLY));
+        let gate = open(&self.base.join("gate"), OFlags::RDONLY);
+        rustix::io::read(&gate, &mut [0]).unwrap();
     }
 
     fn create(&self) -> Answer {

@@ -33,6 +33,7 @@ pub(crate) struct Fixture {
     base: tempfile::TempDir,
     pub(crate) engine: Engine,
     rootfs: Vec<PathBuf>,
+    gate: OwnedFd,
 }
 
 /// The engine of a base directory, for the test and for the processes beside it.
@@ -87,6 +88,7 @@ impl Fixture {
         let rootfs = tree(&path.join("rootfs"));
         Self {
             engine: Engine::open(config).unwrap(),
+            gate: open_pipe(&path.join("gate"), OFlags::RDWR | OFlags::NONBLOCK),
             base,
             rootfs,
         }
@@ -146,22 +148,20 @@ impl Fixture {
 
     /// What the runtime does when it is called with the verb.
     pub(crate) fn cue(&self, verb: &str, cue: &str) {
+        // What ended a pause of a runtime that was killed in it must not end the next one.
+        while cue.starts_with("pause") && rustix::io::read(&self.gate, &mut [0]).is_ok() {}
         let path = self.path("cues").join(verb);
         replace_file(&path, cue.as_bytes(), 0o600, Sync::No).unwrap();
     }
 
     /// Returns when the runtime has stopped on its cue.
     pub(crate) fn await_pause(&self) {
-        read_all(self.open_pipe("reached", OFlags::RDONLY));
+        read_all(open_pipe(&self.path("reached"), OFlags::RDONLY));
     }
 
-    /// Lets the runtime go on.
+    /// Lets the runtime go on, if it is still there.
     pub(crate) fn end_pause(&self) {
-        drop(self.open_pipe("gate", OFlags::WRONLY));
-    }
-
-    fn open_pipe(&self, name: &str, flags: OFlags) -> OwnedFd {
-        rustix::fs::open(self.path(name), flags, Mode::empty()).unwrap()
+        rustix::io::write(&self.gate, b"x").unwrap();
     }
 
     /// A command in a process of its own.
@@ -250,6 +250,11 @@ impl Drop for Fixture {
             cgroups.remove(&self.engine.config().cgroup_parent).ok();
         }
     }
+}
+
+fn open_pipe(path: &Path, flags: OFlags) -> OwnedFd {
+    let flags = flags | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).unwrap()
 }
 
 fn tree(root: &Path) -> Vec<PathBuf> {
