@@ -18,7 +18,7 @@ use crate::probe::{Observed, observe, rebooted};
 use crate::release::{Leftovers, release};
 
 /// How long a monitor may take to say how it is.
-const STATUS_WAIT: Duration = Duration::from_secs(30);
+const STATUS_WAIT: Duration = Duration::from_secs(5);
 
 /// When a container that is to go by itself goes, once it is seen that its run is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,8 +121,8 @@ fn has_started(container: &LockedContainer<'_>) -> Result<bool, EngineError> {
             Ok(status) if status.phase != Phase::Ended => {
                 return Ok(status.generation == generation && status.phase == Phase::Started);
             }
-            // Busy with the start itself, for as long as the runtime takes: nothing can be said yet.
-            Err(error @ MonitorError::NoAnswer { .. }) => return Err(error.into()),
+            // Busy with the start itself, which nobody waits for any more: not started, and to be taken back.
+            Err(MonitorError::NoAnswer { .. }) => return Ok(false),
             // Its record says more.
             Ok(_) | Err(_) => {}
         }

@@ -18,6 +18,10 @@ use crate::probe::exit_info;
 use crate::wait::{Watch, exit_of};
 use io::{Input, Output};
 
+/// How long a container may go on after its stop signal when nobody reads its output any more. In a pipeline of processes it would have
+/// been killed by its next write.
+const READER_GONE: Duration = Duration::from_secs(1);
+
 /// How long a monitor may take to end once its container is cleaned up after.
 const MONITOR_END: Duration = Duration::from_secs(10);
 
@@ -82,8 +86,8 @@ impl<'e> Session<'e> {
     /// Copies the streams and passes signals on until the container ends; then cleans up after it, or removes it when it is to
     /// go by itself.
     ///
-    /// When whoever reads the output goes away (`| head -1`), the container is stopped as `stop` does it: a program in a pipeline ends
-    /// then, too.
+    /// When whoever reads the output goes away (`| head -1`), the container gets its stop signal, and SIGKILL a second later: a program
+    /// in a pipeline ends then, too.
     ///
     /// # Errors
     /// When the output cannot be written (a full disk), or the cleanup fails; the exit is recorded all the same.
@@ -328,8 +332,7 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
                 let snapshot = self.session.container.snapshot()?;
                 let config = snapshot.config()?;
                 init.signal(config.stop_signal)?;
-                let patience = Duration::from_secs(u64::from(config.stop_timeout_s));
-                self.kill_at = Some(Deadline::after(patience));
+                self.kill_at = Some(Deadline::after(READER_GONE));
             }
             Some(at) if at.expired() => {
                 init.signal(Signal::KILL)?;

@@ -42,7 +42,8 @@ impl Foreground<'_> {
             SessionEnd::CutOff(info) => {
                 let name = self.name;
                 io.warning(&format!(
-                    "the last of its output did not arrive here; see: logs {name}"
+                    "the last of its output did not arrive here (nobody read it for too long, or its monitor was killed); \
+                     if the container was kept, it is in: logs {name}"
                 ));
                 ended(name, &info)
             }

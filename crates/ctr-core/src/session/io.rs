@@ -1,20 +1,21 @@
 //! The caller's ends of the streams: one packet of input on its way, output with a bounded buffer.
 //!
 //! Nothing here blocks: while the caller's own output stands still (a pager, Ctrl-S), signals must still reach the container. The descriptors are
-//! the caller's and shared with others, so they are not made non-blocking: at most [`SAFE_WRITE`] bytes are written after `poll(2)` said that
-//! there is room, which every pipe and terminal then takes.
+//! the caller's and shared with others, so they are not made non-blocking themselves: pipes and terminals are opened once more for us
+//! alone, sockets are asked not to wait with each write, files never wait.
 
 use std::collections::VecDeque;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use ctr_exec::frames::MAX_PAYLOAD;
 use ctr_monitor::{MonitorClient, MonitorError};
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::SendFlags;
 
 use crate::error::EngineError;
 
-/// What a pipe that has room is sure to take (`PIPE_BUF`).
+/// Where a descriptor can neither be opened again nor be asked not to wait: what a pipe that has room is sure to take (`PIPE_BUF`).
 const SAFE_WRITE: usize = 4096;
 /// Output waiting for the caller's descriptor before the monitor is asked for no more.
 const LIMIT: usize = 1024 * 1024;
@@ -83,20 +84,63 @@ impl<'a> Input<'a> {
 
 /// One of the container's output streams.
 pub(super) struct Output<'a> {
-    target: Option<BorrowedFd<'a>>,
-    chunk: usize,
+    target: Option<Target<'a>>,
     queue: VecDeque<u8>,
     failure: Option<Errno>,
 }
 
+/// The caller's descriptor, and how it is written to without waiting.
+enum Target<'a> {
+    /// Opened again, non-blocking: a pipe, a terminal.
+    Own(OwnedFd),
+    /// A socket.
+    Socket(BorrowedFd<'a>),
+    /// It never waits: a file.
+    File(BorrowedFd<'a>),
+    /// Anything else.
+    Careful(BorrowedFd<'a>),
+}
+
+impl<'a> Target<'a> {
+    fn new(fd: BorrowedFd<'a>) -> Self {
+        let kind = rustix::fs::fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        match kind {
+            Ok(FileType::RegularFile) => Self::File(fd),
+            Ok(FileType::Socket) => Self::Socket(fd),
+            Ok(_) | Err(_) => {
+                let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+                let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+                rustix::fs::open(path, flags, Mode::empty()).map_or(Self::Careful(fd), Self::Own)
+            }
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        match self {
+            Self::Own(fd) => rustix::io::write(fd, bytes),
+            Self::File(fd) => rustix::io::write(fd, bytes),
+            Self::Careful(fd) => rustix::io::write(fd, &bytes[..bytes.len().min(SAFE_WRITE)]),
+            Self::Socket(fd) => {
+                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                rustix::net::send(fd, bytes, flags)
+            }
+        }
+    }
+}
+
+impl AsFd for Target<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Own(fd) => fd.as_fd(),
+            Self::Socket(fd) | Self::File(fd) | Self::Careful(fd) => *fd,
+        }
+    }
+}
+
 impl<'a> Output<'a> {
     pub(super) fn new(target: BorrowedFd<'a>) -> Self {
-        let regular = rustix::fs::fstat(target)
-            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
         Self {
-            target: Some(target),
-            // A file always takes everything.
-            chunk: if regular { LIMIT } else { SAFE_WRITE },
+            target: Some(Target::new(target)),
             queue: VecDeque::new(),
             failure: None,
         }
@@ -117,18 +161,18 @@ impl<'a> Output<'a> {
     }
 
     /// What to wait for before writing.
-    pub(super) fn writable(&self) -> Option<BorrowedFd<'a>> {
-        self.target.filter(|_| !self.queue.is_empty())
+    pub(super) fn writable(&self) -> Option<BorrowedFd<'_>> {
+        let target = self.target.as_ref().filter(|_| !self.queue.is_empty());
+        target.map(AsFd::as_fd)
     }
 
     /// Writes once. A stream that cannot be written is given up; the container and the other stream go on.
     pub(super) fn write(&mut self) {
-        let Some(target) = self.writable() else {
+        let Some(target) = self.target.as_ref().filter(|_| !self.queue.is_empty()) else {
             return;
         };
         let (front, _) = self.queue.as_slices();
-        let front = &front[..front.len().min(self.chunk)];
-        match rustix::io::write(target, front) {
+        match target.write(front) {
             Ok(count) => {
                 self.queue.drain(..count);
             }

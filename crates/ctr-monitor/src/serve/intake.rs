@@ -30,7 +30,9 @@ pub(super) fn with_words(failure: WireFailure, said: &[u8]) -> WireFailure {
         text.lines().rev().find(|line| !line.trim().is_empty()),
     ) {
         let words: String = last.chars().filter(|c| !c.is_control()).take(500).collect();
-        failure.message = format!("{}: {words}", failure.message);
+        let message = failure.message.strip_suffix(" and said nothing");
+        let message = message.unwrap_or(&failure.message);
+        failure.message = format!("{message}: {words}");
         failure.raw = text.into_owned();
     }
     WireFailure::Runtime(failure)

@@ -152,16 +152,18 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        // The end of one makes its children ours.
-        for child in std::iter::repeat_with(children)
-            .take_while(|found| !found.is_empty())
-            .flatten()
-        {
-            child.signal(Signal::KILL).ok();
-            child.wait(deadline()).ok();
-        }
-        while let Ok(Some(_)) = reap_any() {}
+        kill_children();
     }
+}
+
+/// Kills whatever is left; the end of one makes its children ours.
+pub(crate) fn kill_children() {
+    let found = std::iter::repeat_with(children);
+    for child in found.take_while(|found| !found.is_empty()).flatten() {
+        child.signal(Signal::KILL).ok();
+        child.wait(deadline()).ok();
+    }
+    while let Ok(Some(_)) = reap_any() {}
 }
 
 pub(crate) fn deadline() -> Deadline {
