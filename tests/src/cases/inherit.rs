@@ -165,7 +165,7 @@ fn caller_without_standard_streams(env: &Env) -> Result<()> {
 
 fn any_file_name_will_do(env: &Env) -> Result<()> {
     let copy = env.path("box with blanks");
-    fs::copy(env.program(), &copy).context("copy the program")?;
+    tree::copy_program(env.program(), &copy)?;
     let mut words = env.words(&[]);
     words[0] = copy.to_string_lossy().into_owned();
     words.extend(env.run_words(&[], &["sh", "-c", "echo hello; exit 3"]));

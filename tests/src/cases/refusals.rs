@@ -173,8 +173,7 @@ fn images_do_not_exist_yet(env: &Env) -> Result<()> {
 fn ordinary_users_are_told(env: &Env) -> Result<()> {
     // A copy, because the program may lie where others have no way to.
     let copy = env.path("ctr");
-    std::fs::copy(env.program(), &copy).context("copy the program")?;
-    tree::mode(&copy, 0o755)?;
+    tree::copy_program(env.program(), &copy)?;
     let home = env.path("home");
     tree::directory(&home, 0o777)?;
     let rootfs = env.rootfs();

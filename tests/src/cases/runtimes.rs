@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::harness::base::find;
 use crate::harness::case::cases;
 use crate::harness::env::Env;
-use crate::harness::tree::{mode, write_program};
+use crate::harness::tree::{copy_program, mode, write_program};
 
 cases! {
     Full by_path_and_remembered,
@@ -36,8 +36,7 @@ fn by_path_and_remembered(env: &Env) -> Result<()> {
 /// A container of a runtime that is gone can still be listed, looked at and removed.
 fn gone_after_create(env: &Env) -> Result<()> {
     let copy = env.path("my-runc");
-    fs::copy(find("runc")?, &copy).context("copy runc")?;
-    mode(&copy, 0o755)?;
+    copy_program(&find("runc")?, &copy)?;
     let path = copy.to_string_lossy().into_owned();
     let id = env.create("g", &["--runtime", &path], &["true"])?;
     fs::remove_file(&copy).context("remove the copy")?;

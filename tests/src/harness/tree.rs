@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::machine::mounts;
 
@@ -88,8 +89,7 @@ pub(crate) fn make_root(root: &Path, mount_points: MountPoints) -> Result<()> {
     }
     mode(&root.join("tmp"), 0o1777)?;
     let program = root.join("bin/busybox");
-    fs::copy(busybox, &program).with_context(|| format!("copy {}", busybox.display()))?;
-    mode(&program, 0o755)?;
+    copy_program(busybox, &program)?;
     for name in NAMES {
         symlink("busybox", root.join("bin").join(name)).context("link to busybox")?;
     }
@@ -120,8 +120,25 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
 
 /// Writes a program.
 pub(crate) fn write_program(path: &Path, text: &str) -> Result<()> {
-    write(path, text)?;
-    mode(path, 0o755)
+    let draft = path.with_extension("draft");
+    write(&draft, text)?;
+    copy_program(&draft, path)?;
+    fs::remove_file(&draft).with_context(|| format!("remove {}", draft.display()))
+}
+
+/// Copies a program.
+///
+/// Another process does it: a file that somebody has open for writing cannot be executed, and what this process has open is for a moment
+/// open in every child that another case is just starting, too.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the harness stands outside the engine and starts processes itself"
+)]
+pub(crate) fn copy_program(from: &Path, to: &Path) -> Result<()> {
+    let status = Command::new("cp").arg("--").args([from, to]).status();
+    let status = status.with_context(|| format!("copy {}", from.display()))?;
+    ensure!(status.success(), "copy {}: {status}", from.display());
+    mode(to, 0o755)
 }
 
 /// Removes a tree, unless something is mounted below it: what lies there may be anything.
