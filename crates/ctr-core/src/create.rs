@@ -9,7 +9,7 @@ use ctr_events::EventKind;
 use ctr_oci::{Hostname, RuntimeFeatures};
 use ctr_rootfs::{Rootfs, RootfsSource, UserSpec, mount_destination};
 use ctr_state::{
-    AutoRemove, Config, ContainerId, ContainerName, Durability, IntentKind, LogConfig, NetworkMode,
+    AutoRemove, Config, ContainerId, ContainerName, IntentKind, LogConfig, NetworkMode,
     NewContainer, ProcessConfig, RootfsConfig, RootfsMode, StateError, Status, StdinMode, Terminal,
     VolumeConfig, names,
 };
@@ -74,7 +74,7 @@ impl Engine {
     pub fn create(&self, request: CreateRequest) -> Result<Container<'_>, EngineError> {
         let mut locked = self.create_locked(request)?;
         locked.locked_record().set_intent(None);
-        let durability = durability(locked.config().auto_remove);
+        let durability = locked.config().auto_remove.into();
         locked.locked_record().save(&[], durability)?;
         Ok(locked.unlock())
     }
@@ -129,7 +129,7 @@ impl Engine {
                 intent: Some(self.intent(IntentKind::Create, 0)),
                 event,
             };
-            let durability = durability(config.auto_remove);
+            let durability = config.auto_remove.into();
             match self
                 .store()
                 .create_locked(new, "create", self.lock_deadline(), durability)
@@ -212,14 +212,6 @@ impl Engine {
             },
             id,
         })
-    }
-}
-
-/// How durable the container's own existence is: one that goes away by itself need not survive a power cut.
-pub(crate) fn durability(auto_remove: AutoRemove) -> Durability {
-    match auto_remove {
-        AutoRemove::No => Durability::Durable,
-        AutoRemove::Yes => Durability::Fact,
     }
 }
 

@@ -50,12 +50,13 @@ impl<'a> Leftovers<'a> {
 pub(crate) fn release(engine: &Engine, left: &Leftovers<'_>) -> Result<(), EngineError> {
     let run_dir = engine.run_dir(left.id);
     let ended = end_monitor(&run_dir);
-    let killed = Cgroups::detect()?.kill_all(&left.config.cgroup_path, Deadline::after(END_WAIT));
+    let cgroups = Cgroups::detect()?;
+    let killed = cgroups.kill_all(&left.config.cgroup_path, Deadline::after(END_WAIT));
     delete_in_runtime(engine, left, &run_dir);
     let steps = [
         ended,
         killed.map(drop).map_err(EngineError::from),
-        clear_cgroup(left),
+        clear_cgroup(&cgroups, left),
         remove_created(engine, left),
         remove_tree(&run_dir).map_err(EngineError::from),
     ];
@@ -102,8 +103,7 @@ fn tell_to_end(run_dir: &Path) -> bool {
 
 /// Kills what is left of the container and removes its control group. A helper of a runtime that was killed may still be on its way
 /// into the group: it is looked at again until it can be removed.
-fn clear_cgroup(left: &Leftovers<'_>) -> Result<(), EngineError> {
-    let cgroups = Cgroups::detect()?;
+fn clear_cgroup(cgroups: &Cgroups, left: &Leftovers<'_>) -> Result<(), EngineError> {
     let path = &left.config.cgroup_path;
     let cleared = cgroups.clear(path, Deadline::after(END_WAIT));
     let stuck = cgroups.processes(path)?.first().copied();

@@ -8,7 +8,7 @@ use ctr_state::{ContainerId, IntentKind, Status, StopReason, Trigger};
 use ctr_sys::{Signal, remove_tree};
 
 use crate::container::{Container, LockedContainer};
-use crate::create::{durability, remove_cid_file, remove_pid_file};
+use crate::create::{remove_cid_file, remove_pid_file};
 use crate::error::EngineError;
 use crate::stop::StopRequest;
 
@@ -111,7 +111,7 @@ impl LockedContainer<'_> {
             self.announce(IntentKind::Remove);
             let record = self.locked_record();
             record.advance(Trigger::BeginRemove)?;
-            let durability = durability(record.config().auto_remove);
+            let durability = record.config().auto_remove.into();
             record.save(&[], durability)?;
         }
         finish(self)?;

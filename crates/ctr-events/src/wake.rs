@@ -4,8 +4,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use ctr_sys::{Deadline, SysError, SysResult, create_private_dir};
-use rustix::event::{PollFd, PollFlags, poll};
+use ctr_sys::{Deadline, SysError, SysResult, create_private_dir, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
@@ -75,11 +75,9 @@ impl Watch {
     /// Waits until the file was touched (`true`) or the deadline has passed (`false`). May wake without a cause.
     pub(crate) fn wait(&self, deadline: Deadline) -> SysResult<bool> {
         let mut fds = [PollFd::new(&self.inotify, PollFlags::IN)];
-        let timeout = deadline.remaining().map(timespec);
-        match poll(&mut fds, timeout.as_ref()) {
-            Ok(0) => return Ok(false),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(failed("wait for", &self.path, errno)),
+        poll(&mut fds, deadline)?;
+        if fds[0].revents().is_empty() && deadline.expired() {
+            return Ok(false);
         }
         if self.drain()? == WatchState::Ended {
             self.add()?;
@@ -121,11 +119,4 @@ enum WatchState {
     Lasting,
     /// The file is gone, and the watch with it.
     Ended,
-}
-
-fn timespec(left: std::time::Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(left.subsec_nanos()),
-    }
 }

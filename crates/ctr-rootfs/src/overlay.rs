@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use ctr_sys::{
     DetachedMount, FilesystemKind, OverlayLayers, SysError, create_private_dir, filesystem_kind,
+    is_in_use,
 };
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
@@ -35,10 +36,9 @@ pub(crate) fn mount(lower: &Path, dir: &Path) -> Result<DetachedMount, RootfsErr
 }
 
 fn explain(lower: &Path, dir: &Path, source: SysError) -> RootfsError {
-    let errno = source.raw_os_error();
-    if errno == Some(Errno::BUSY.raw_os_error()) {
+    if is_in_use(&source) {
         RootfsError::InUse { path: dir.into() }
-    } else if errno == Some(Errno::STALE.raw_os_error()) {
+    } else if source.raw_os_error() == Some(Errno::STALE.raw_os_error()) {
         RootfsError::LowerReplaced {
             path: dir.into(),
             lower: lower.into(),

@@ -13,8 +13,8 @@ use crate::record::v1;
 use crate::snapshot::Contents;
 use crate::store::dependents;
 use crate::{
-    AutoRemove, Config, ContainerId, ContainerName, Durability, Facts, Intent, Record, StateError,
-    Store, Trigger,
+    Config, ContainerId, ContainerName, Durability, Facts, Intent, Record, StateError, Store,
+    Trigger,
 };
 
 /// The record of a container under its lock: the only way to change it.
@@ -279,12 +279,7 @@ impl<'s> LockedRecord<'s> {
     /// # Errors
     /// [`StateError::InUse`] when others depend on it.
     pub fn remove(self, event: NewEvent) -> Result<(), StateError> {
-        // One that goes with its run was never meant to outlive a power cut.
-        let durability = match self.config.auto_remove {
-            AutoRemove::Yes => Durability::Fact,
-            AutoRemove::No => Durability::Durable,
-        };
-        delete(&self.lock, event, durability)?;
+        delete(&self.lock, event, self.config.auto_remove.into())?;
         self.lock.discard();
         Ok(())
     }

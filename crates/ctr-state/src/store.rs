@@ -51,6 +51,16 @@ pub enum Durability {
     Fact,
 }
 
+/// How durable a container's own existence is: one that goes with its run was never meant to outlive a power cut.
+impl From<crate::AutoRemove> for Durability {
+    fn from(auto_remove: crate::AutoRemove) -> Self {
+        match auto_remove {
+            crate::AutoRemove::Yes => Self::Fact,
+            crate::AutoRemove::No => Self::Durable,
+        }
+    }
+}
+
 /// The store of all containers. May be shared by threads, which then take turns.
 #[derive(Debug)]
 pub struct Store {

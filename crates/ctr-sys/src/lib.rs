@@ -57,7 +57,6 @@ pub use lock::{FileLock, LockError, LockHolder};
 pub use mount::{
     DetachedMount, FilesystemKind, MountAttributes, MountEntry, OverlayLayers, Recursion,
     enter_private_mount_namespace, filesystem_kind, is_in_use, mounts_below, parse_mountinfo,
-    unmount,
 };
 pub use output::{Output, OutputLimits};
 pub use pidref::{Delivery, PidRef, PidStamp, descendants};

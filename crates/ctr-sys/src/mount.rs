@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, OFlags, StatFs};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
-    OpenTreeFlags, UnmountFlags,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
 };
 use rustix::thread::UnshareFlags;
 
@@ -67,14 +66,6 @@ impl DetachedMount {
     /// When the path is missing or the caller may not mount.
     pub fn clone_tree(path: &Path, recursion: Recursion) -> SysResult<Self> {
         Self::clone_at(CWD, path, recursion)
-    }
-
-    /// As [`DetachedMount::clone_tree`] for an open file or directory.
-    ///
-    /// # Errors
-    /// When the caller may not mount.
-    pub fn clone_fd(fd: BorrowedFd<'_>, recursion: Recursion) -> SysResult<Self> {
-        Self::clone_at(fd, Path::new(""), recursion)
     }
 
     fn clone_at(dir: BorrowedFd<'_>, path: &Path, recursion: Recursion) -> SysResult<Self> {
@@ -203,15 +194,6 @@ pub fn enter_private_mount_namespace() -> SysResult<()> {
         .context("leave", || "the mount namespace".to_owned())?;
     let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", flags).context("make private", || "/".to_owned())
-}
-
-/// Takes a mount out of the calling process' mount table, lazily and without following a link.
-///
-/// # Errors
-/// When nothing is mounted there.
-pub fn unmount(path: &Path) -> SysResult<()> {
-    rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
-        .context("unmount", || path.display().to_string())
 }
 
 /// What kind of filesystem lies at a path, as far as it matters to the house.

@@ -107,18 +107,13 @@ impl Client {
 
     /// Whether the other end has closed the connection.
     pub(super) fn is_gone(&self) -> bool {
-        let Some(connection) = &self.connection else {
+        if self.connection.is_none() {
             return true;
-        };
-        let mut fds = [PollFd::from_borrowed_fd(
-            connection.as_fd(),
-            PollFlags::empty(),
-        )];
-        let now = rustix::time::Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        rustix::event::poll(&mut fds, Some(&now)).is_ok()
+        }
+        let mut fds = Vec::new();
+        self.add_end_to(&mut fds);
+        let now = Deadline::after(Duration::ZERO);
+        ctr_sys::poll(&mut fds, now).is_ok()
             && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
     }
 
@@ -177,12 +172,7 @@ impl Client {
                 return Ok(());
             }
             let mut fds = [PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::OUT)];
-            let timeout = rustix::time::Timespec {
-                tv_sec: 1,
-                tv_nsec: 0,
-            };
-            rustix::event::poll(&mut fds, Some(&timeout))
-                .map_err(|errno| SysError::new("poll", "a connection", errno.into()))?;
+            ctr_sys::poll(&mut fds, deadline)?;
         }
     }
 }
