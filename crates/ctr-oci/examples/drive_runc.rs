@@ -133,6 +133,7 @@ fn create_and_wait<'a>(
             stdout: stdout.as_fd(),
             stderr: stderr.as_fd(),
         },
+        console: None,
     };
     let created = runtime.create(target(), call)?;
     let process = ctr_sys::PidRef::capture(created.pid)?

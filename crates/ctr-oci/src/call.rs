@@ -61,6 +61,8 @@ pub enum RuntimeCall<'a> {
         bundle: &'a Path,
         /// Where the pid of the first process is written.
         pid_file: &'a Path,
+        /// The socket that receives the terminal's master.
+        console_socket: Option<&'a Path>,
     },
     /// Lets the first process execute its program.
     Start {
@@ -113,10 +115,14 @@ impl RuntimeCall<'_> {
                 id,
                 bundle,
                 pid_file,
+                console_socket,
             } => {
                 argv.verb("create", flags)?;
                 argv.path("--bundle", "bundle", bundle)?;
                 argv.path("--pid-file", "pid file", pid_file)?;
+                if let Some(socket) = console_socket {
+                    argv.path("--console-socket", "console socket", socket)?;
+                }
                 argv.word(id.0);
             }
             Self::Start { id } => argv.verb("start", flags)?.word(id.0),
@@ -223,8 +229,19 @@ mod tests {
             id,
             bundle,
             pid_file,
+            console_socket: None,
         };
         check(create, "GLOBAL create --bundle /b --pid-file /p c1");
+        let create = RuntimeCall::Create {
+            id,
+            bundle,
+            pid_file,
+            console_socket: Some(Path::new("/s")),
+        };
+        check(
+            create,
+            "GLOBAL create --bundle /b --pid-file /p --console-socket /s c1",
+        );
         check(RuntimeCall::Start { id }, "GLOBAL start c1");
         check(RuntimeCall::State { id }, "GLOBAL state c1");
         let kill = |signal, scope| RuntimeCall::Kill { id, signal, scope };
@@ -271,11 +288,16 @@ mod tests {
         for flags in [flags(relative, absolute), flags(absolute, relative)] {
             RuntimeCall::Start { id }.argv(flags).unwrap_err();
         }
-        for (bundle, pid_file) in [(relative, absolute), (absolute, relative)] {
+        for (bundle, pid_file, socket) in [
+            (relative, absolute, absolute),
+            (absolute, relative, absolute),
+            (absolute, absolute, relative),
+        ] {
             let create = RuntimeCall::Create {
                 id,
                 bundle,
                 pid_file,
+                console_socket: Some(socket),
             };
             create.argv(flags(absolute, absolute)).unwrap_err();
         }

@@ -8,7 +8,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::call::{GlobalFlags, RuntimeCall, RuntimeId, RuntimeQuery};
 use crate::call_log::CallLog;
+use crate::console::{self, ConsoleSocket};
 use crate::error::OciError;
 use crate::failure::{FailureKind, RuntimeFailure};
 use crate::features::{RuntimeFeatures, VersionText};
@@ -80,7 +81,10 @@ enum Streams<'a> {
     /// Into this process.
     Collected,
     /// To the container; only the log tells what went wrong.
-    Container(StdioFds<'a>),
+    Container {
+        stdio: StdioFds<'a>,
+        console: Option<&'a ConsoleSocket>,
+    },
 }
 
 struct Ended {
@@ -187,7 +191,7 @@ impl CliRuntime {
         }
         let ended = match streams {
             Streams::Collected => collected(launch, deadline),
-            Streams::Container(stdio) => handed_over(launch, deadline, stdio),
+            Streams::Container { stdio, console } => handed_over(launch, deadline, stdio, console),
         };
         ended
             .map_err(|error| self.failed(operation, &error))?
@@ -265,12 +269,17 @@ fn handed_over(
     launch: Launch,
     deadline: Deadline,
     stdio: StdioFds<'_>,
+    console: Option<&ConsoleSocket>,
 ) -> SysResult<Option<Ended>> {
     let own = |fd: BorrowedFd<'_>| {
         let copy = fd.try_clone_to_owned();
         copy.map_err(|error| {
             SysError::new("duplicate", "a standard stream of the container", error)
         })
+    };
+    let launch = match console {
+        Some(console) => launch.fd(console::DIRECTORY, own(console.as_fd())?),
+        None => launch,
     };
     let child = launch
         .stdin(Stdio::Fd(own(stdio.stdin)?))
@@ -303,12 +312,19 @@ impl OciRuntime for CliRuntime {
             }
             Ok(()) | Err(_) => {}
         }
+        let console = call.console.map(ConsoleSocket::open).transpose();
+        let console = console.map_err(|error| self.failed("create", &error))?;
         let create = RuntimeCall::Create {
             id,
             bundle: call.bundle,
             pid_file: call.pid_file,
+            console_socket: console.as_ref().map(ConsoleSocket::path),
         };
-        let reply = self.call(target, create, Streams::Container(call.stdio))?;
+        let streams = Streams::Container {
+            stdio: call.stdio,
+            console: console.as_ref(),
+        };
+        let reply = self.call(target, create, streams)?;
         reply.success(&self.config.name, "create")?;
         let pid = self.pid(call.pid_file)?;
         Ok(Created { pid })

@@ -39,6 +39,7 @@ mod bundle;
 mod call;
 mod call_log;
 mod cli_runtime;
+mod console;
 mod error;
 mod failure;
 mod features;

@@ -43,8 +43,11 @@ pub struct CreateCall<'a> {
     pub bundle: &'a Path,
     /// Where the runtime writes the pid of the container's first process, in decimal.
     pub pid_file: &'a Path,
-    /// The streams of the container's first process.
+    /// The streams of the container's first process; with a console the runtime's own, which receive its words alone.
     pub stdio: StdioFds<'a>,
+    /// For a process with a terminal: the path of a listening stream socket (`unix(7)`, of any length) to which the runtime sends
+    /// the master of the pseudo-terminal that the process gets. Needed exactly when the specification asks for a terminal.
+    pub console: Option<&'a Path>,
 }
 
 /// The answer of a successful `create`: the first process exists and waits for `start`.

@@ -219,6 +219,7 @@ fn call_create(
             stdout: ends.stdout.as_fd(),
             stderr: ends.stderr.as_fd(),
         },
+        console: None,
     };
     let created = runtime.create(target, call).map_err(WireFailure::Runtime)?;
     Ok(created.pid)

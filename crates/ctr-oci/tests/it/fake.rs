@@ -88,6 +88,7 @@ impl Fake {
                 stdout: output.as_fd(),
                 stderr: output.as_fd(),
             },
+            console: None,
         };
         self.runtime.create(self.target_until(deadline), call)
     }

@@ -91,6 +91,7 @@ impl Container {
                 stdout: output.as_fd(),
                 stderr: output.as_fd(),
             },
+            console: None,
         };
         self.runtime.create(self.target(), call)
     }

@@ -107,6 +107,7 @@ impl Sandbox {
                         stdout: self.output.as_fd(),
                         stderr: self.output.as_fd(),
                     },
+                    console: None,
                 },
             )
         })
