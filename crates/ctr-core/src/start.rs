@@ -330,6 +330,8 @@ impl<'e> LockedContainer<'e> {
             monitor_cgroup: Some(MONITOR_CGROUP.to_owned()),
             log: LogTarget::K8sFile {
                 path: config.log.path.clone(),
+                max_size: None,
+                max_files: 1,
             },
             cleanup: CleanupCommand {
                 program: engine.config().program.clone(),
