@@ -3,6 +3,7 @@
 pub(crate) mod entrypoint;
 pub(crate) mod env;
 pub(crate) mod format;
+pub(crate) mod log;
 pub(crate) mod network;
 pub(crate) mod number;
 pub(crate) mod pairs;

@@ -3,6 +3,7 @@
 pub(crate) mod duration;
 pub(crate) mod escape;
 pub(crate) mod json;
+pub(crate) mod logs;
 pub(crate) mod outline;
 pub(crate) mod ps;
 pub(crate) mod table;
