@@ -237,18 +237,30 @@ mod tests {
             error: runtimes.a/b: a runtime's name is [a-z0-9][a-z0-9._-]*, at most 64 characters
         "#]],
         );
-        check("[log]\ndriver = \"syslog\"", &expect![[r#"
+        check(
+            "[log]\ndriver = \"syslog\"",
+            &expect![[r#"
             error: log.driver "syslog": the log drivers are k8s-file (also as json-file), journald and none
-        "#]]);
-        check("[log]\nmax_size = \"big\"", &expect![[r#"
+        "#]],
+        );
+        check(
+            "[log]\nmax_size = \"big\"",
+            &expect![[r#"
             error: log.max_size "big": must be a size such as 500k, 10m or 1.5g (0 for no limit)
-        "#]]);
-        check("[log]\nmax_file = 0", &expect![[r#"
+        "#]],
+        );
+        check(
+            "[log]\nmax_file = 0",
+            &expect![[r#"
             error: log.max_file "0": must be at least 1
-        "#]]);
-        check("[log]\ncompress = true", &expect![[r#"
+        "#]],
+        );
+        check(
+            "[log]\ncompress = true",
+            &expect![[r#"
             error: line 2: unknown field `compress`, expected one of `driver`, `max_size`, `max_file`
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
