@@ -89,6 +89,7 @@ impl FileLog {
         missing: &mut Option<Loss>,
         logged: &mut u64,
     ) -> io::Result<()> {
+        let head = record::head(time, stream);
         let mut batch = Batch::default();
         if let Some(loss) = missing {
             batch.records = record::gap(time, loss.bytes, &loss.why);
@@ -105,7 +106,7 @@ impl FileLog {
                     self.rotate()?;
                 }
             }
-            batch.add(piece, time, stream);
+            batch.add(piece, &head);
         }
         self.put(&mut batch, logged)?;
         *missing = None;
@@ -181,8 +182,8 @@ impl FileLog {
 }
 
 impl Batch {
-    fn add(&mut self, piece: Piece<'_>, time: &str, stream: Stream) {
-        piece.append_to(&mut self.records, time, stream);
+    fn add(&mut self, piece: Piece<'_>, head: &str) {
+        piece.append_to(&mut self.records, head);
         self.output += piece.output_size();
     }
 }
