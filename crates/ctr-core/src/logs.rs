@@ -5,6 +5,7 @@
 //!
 //! Following ends when the run that was current at its beginning has ended and all of its output was given out.
 
+mod export;
 mod file;
 mod journal;
 mod record;

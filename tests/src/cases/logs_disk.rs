@@ -78,6 +78,8 @@ fn a_full_disk_stops_nobody_and_is_counted(env: &Env) -> Result<()> {
         "-d",
         "--name",
         "full",
+        "--stop-timeout",
+        "0",
         "--log-opt",
         &option,
         "-v",

@@ -80,7 +80,7 @@ impl Log {
 
     fn apply(&mut self, step: &Step) {
         // The times are as many seconds as there are records.
-        let time_ns = self.known.len() as i64 * 1_000_000_000;
+        let time_ns = i64::try_from(self.known.len()).unwrap() * 1_000_000_000;
         let time_text = rfc3339(time_ns);
         match step {
             Step::Record(stream, partial, text) => {
@@ -185,7 +185,7 @@ fn read(reader: &mut FileReader) -> Vec<LogItem> {
 fn check(steps: &[Step], period: Period, tail: Option<usize>, follow_from: usize) {
     let mut log = Log::new();
     let mut follower = None;
-    let mut followed = Vec::new();
+    let mut seen = Vec::new();
     let mut before = (0, Vec::new());
     for (at, step) in steps.iter().enumerate() {
         if at == follow_from {
@@ -195,16 +195,16 @@ fn check(steps: &[Step], period: Period, tail: Option<usize>, follow_from: usize
         }
         log.apply(step);
         if let (Step::Read, Some(reader)) = (step, &mut follower) {
-            followed.extend(read(reader));
+            seen.extend(read(reader));
         }
     }
     let mut present = FileReader::open(log.location(), Extent::Present, period, tail).unwrap();
     assert_eq!(read(&mut present), expected(&log.known, period, tail));
     if let Some(reader) = &mut follower {
-        followed.extend(read(reader));
+        seen.extend(read(reader));
         let (count, mut wanted) = before;
         wanted.extend(expected(&log.known[count..], period, None));
-        assert_eq!(followed, wanted);
+        assert_eq!(seen, wanted);
     }
 }
 
