@@ -7,7 +7,7 @@ use std::time::Duration;
 use ctr_exec::frames::{self, Frame, Stream};
 use ctr_monitor::protocol::{
     AttachRequest, CleanupCommand, CleanupPromise, CreateRequest, Envelope, LogTarget, Reply,
-    Request, RuntimeKind, RuntimeSpec, StdinMode, VERSION,
+    Request, RuntimeKind, RuntimeSpec, StdinMode, Terminal, VERSION,
 };
 use ctr_monitor::{ExitRecord, MonitorClient, MonitorError, MonitorLaunch, files};
 use ctr_sys::{
@@ -62,6 +62,7 @@ impl Bench {
             },
             mounts: Vec::new(),
             stdin: StdinMode::Null,
+            terminal: Terminal::No,
             cgroup_path: "/ctr-monitor-test-absent".to_owned(),
             monitor_cgroup: None,
             log: LogTarget::K8sFile {
@@ -127,7 +128,13 @@ impl Bench {
     pub(crate) fn attached(&self, cleanup: CleanupPromise) -> MonitorClient {
         let mut client = self.connect();
         client
-            .attach(AttachRequest { cleanup }, deadline())
+            .attach(
+                AttachRequest {
+                    cleanup,
+                    window: None,
+                },
+                deadline(),
+            )
             .unwrap();
         client
     }
