@@ -61,13 +61,7 @@ enum Role {
     /// The container runs in its foreground, and it has promised to clean up: as in a pipeline, the container waits for it.
     Owner,
     /// An observer that took too little. It gets no more output but the number of bytes that it missed.
-    Dropped { missed: u64, told: Told },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    No,
-    Yes,
+    Dropped { missed: u64 },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -199,7 +193,7 @@ impl Client {
     pub(super) fn send_output(&mut self, stream: Stream, bytes: &[u8]) {
         match &mut self.role {
             Role::Caller => {}
-            Role::Dropped { missed, .. } => *missed += bytes.len() as u64,
+            Role::Dropped { missed } => *missed += bytes.len() as u64,
             Role::Observer | Role::Owner => {
                 for part in bytes.chunks(MAX_PAYLOAD) {
                     self.push(frames::data_packet(stream, part));
@@ -229,24 +223,23 @@ impl Client {
 
     /// Sends what the socket takes.
     pub(super) fn write(&mut self) {
-        loop {
-            self.write_queue();
-            let Role::Dropped { missed, told } = self.role else {
-                return;
-            };
-            if self.connection.is_none() || !self.queue.is_empty() {
-                return;
-            }
-            match told {
-                Told::No => {
-                    self.role = Role::Dropped {
-                        missed,
-                        told: Told::Yes,
-                    };
-                    self.reply(&Reply::Dropped { missed });
-                }
-                Told::Yes => self.close(),
-            }
+        self.write_queue();
+        if let (Role::Dropped { missed }, true) = (self.role, self.queue.is_empty()) {
+            self.tell_what_was_missed(missed);
+        }
+    }
+
+    /// The last thing that it hears, with what it has missed until then: so it is not queued.
+    fn tell_what_was_missed(&mut self, missed: u64) {
+        let (Some(connection), Ok(packet)) = (
+            &self.connection,
+            serde_json::to_vec(&Reply::Dropped { missed }),
+        ) else {
+            return;
+        };
+        match frames::send(connection.as_fd(), &packet, &[]) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Ok(()) | Err(_) => self.close(),
         }
     }
 
@@ -317,10 +310,7 @@ impl Client {
         let missed = dropped.map(|packet| packet.len() as u64 - 1).sum();
         self.queue.retain(|packet| !is_output(packet));
         self.queued = self.queue.iter().map(Vec::len).sum();
-        self.role = Role::Dropped {
-            missed,
-            told: Told::No,
-        };
+        self.role = Role::Dropped { missed };
     }
 
     /// When it is to be looked at although nothing happened.

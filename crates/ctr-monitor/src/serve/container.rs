@@ -23,7 +23,7 @@ use crate::protocol::{CreateRequest, Phase, Terminal};
 const HELPER_MARGIN: Duration = Duration::from_secs(5);
 
 /// For a terminal that should be there already.
-const CONSOLE_WAIT: Duration = Duration::from_secs(5);
+const CONSOLE_WAIT: Duration = Duration::from_secs(1);
 
 /// What is known of the end of the first process.
 pub(super) enum Ended {
