@@ -14,6 +14,7 @@ mod fixture;
 mod intents;
 mod journal;
 mod killed;
+mod lists;
 mod lost;
 mod model;
 mod reboot;
@@ -37,11 +38,12 @@ fn main() -> ExitCode {
     }
     // Whatever a test leaves behind becomes our child and is seen.
     set_subreaper(Subreaper::On).unwrap();
-    let groups: [&[Test]; 9] = [
+    let groups: [&[Test]; 10] = [
         &verbs::TESTS,
         &failures::TESTS,
         &intents::TESTS,
         &killed::TESTS,
+        &lists::TESTS,
         &lost::TESTS,
         &reboot::TESTS,
         &waiting::TESTS,
