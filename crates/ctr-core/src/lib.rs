@@ -57,7 +57,8 @@ pub use error::{CleanupFailure, EngineError, ExitHint};
 pub use filter::ContainerFilter;
 pub use info::{ContainerCounts, EngineInfo, HostInfo, RuntimeInfo};
 pub use inspect::{
-    Inspect, InspectConfig, InspectHostConfig, InspectLog, InspectMount, InspectState,
+    Inspect, InspectConfig, InspectGraphDriver, InspectHostConfig, InspectLimits, InspectLog,
+    InspectMount, InspectNetworkSettings, InspectRestartPolicy, InspectState, InspectUlimit,
 };
 pub use logs::{LogLine, LogReader, LogRequest, LogStream, Partial};
 pub use remove::{RemoveMode, RemoveRequest, Removed};
