@@ -198,7 +198,7 @@ fn config_view(config: &Config, applied: &Applied) -> InspectConfig {
         attach_stdin: false,
         attach_stdout: false,
         attach_stderr: false,
-        tty: process.terminal != Terminal::No,
+        tty: process.terminal == Terminal::Yes,
         open_stdin: process.stdin == StdinMode::Open,
         stdin_once: false,
         env: applied.env().unwrap_or_else(|| given_env(config)),

@@ -10,6 +10,7 @@ use ctr_sys::{
     protected_executable, seqpacket_pair, wait_either, wait_readable,
 };
 
+use crate::answer::{gone, parse_reply, unexpected, would_block};
 use crate::error::MonitorError;
 use crate::files;
 use crate::protocol::{
@@ -239,7 +240,9 @@ impl MonitorClient {
                 Frame::Message(bytes, fds) => match parse_reply(&bytes)? {
                     Reply::Failed(failure) => return Err(failure.into()),
                     // Not an answer: it belongs to the attached streams.
-                    Reply::Exit(_) => self.early.push_back(Frame::Message(bytes, fds)),
+                    Reply::Exit(_) | Reply::Dropped { .. } => {
+                        self.early.push_back(Frame::Message(bytes, fds));
+                    }
                     reply @ (Reply::Created { .. } | Reply::Done | Reply::Status(_)) => {
                         return Ok(reply);
                     }
@@ -302,15 +305,16 @@ impl MonitorClient {
     /// When the connection is broken.
     pub fn try_send_stdin(&self, bytes: &[u8]) -> Result<bool, MonitorError> {
         let packet = frames::data_packet(frames::Stream::Stdin, bytes);
-        match self.send_packet(&packet, &[]) {
-            Ok(()) => Ok(true),
-            Err(MonitorError::Connection { source, .. })
-                if source.kind() == std::io::ErrorKind::WouldBlock =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
+        would_block(self.send_packet(&packet, &[]))
+    }
+
+    /// Sends a request without waiting for its answer, which comes among the frames; false when the monitor has no room now (of a
+    /// non-blocking connection).
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn try_send(&self, request: &Request) -> Result<bool, MonitorError> {
+        would_block(self.send_message(request, &[]))
     }
 
     fn send_packet(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), MonitorError> {
@@ -351,40 +355,4 @@ impl AsFd for MonitorClient {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.connection.as_fd()
     }
-}
-
-/// A message of the monitor.
-///
-/// # Errors
-/// [`MonitorError::BadAnswer`] when it is not of the protocol.
-pub(crate) fn parse_reply(bytes: &[u8]) -> Result<Reply, MonitorError> {
-    serde_json::from_slice(bytes).map_err(|error| MonitorError::BadAnswer {
-        why: error.to_string(),
-    })
-}
-
-impl Reply {
-    /// Parses a message frame.
-    ///
-    /// # Errors
-    /// [`MonitorError::BadAnswer`] when it is not of the protocol.
-    pub fn parse(bytes: &[u8]) -> Result<Self, MonitorError> {
-        parse_reply(bytes)
-    }
-}
-
-fn unexpected(reply: &Reply) -> MonitorError {
-    MonitorError::BadAnswer {
-        why: format!("unexpected reply {reply:?}"),
-    }
-}
-
-/// A write to a monitor that has ended says the same as its silence.
-fn gone(error: MonitorError, request: &'static str) -> MonitorError {
-    if let MonitorError::Connection { source, .. } = &error
-        && source.kind() == std::io::ErrorKind::BrokenPipe
-    {
-        return MonitorError::Gone { request };
-    }
-    error
 }

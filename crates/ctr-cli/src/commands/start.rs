@@ -1,10 +1,11 @@
 //! `start`: starts containers; with `--attach` one of them stays in the foreground.
 
-use ctr_core::{Attach, StartRequest};
-use ctr_state::{Status, StdinMode};
+use ctr_core::{Attach, ForegroundRequest, StartRequest, Started};
+use ctr_state::Status;
 
 use crate::commands::Context;
-use crate::commands::foreground::Foreground;
+use crate::commands::client::{Client, ClientOptions, Streams, Use};
+use crate::commands::foreground::follow;
 use crate::commands::targets::{One, Wanted, find, for_each};
 use crate::error::{CommandError, Outcome};
 use crate::io::Io;
@@ -39,6 +40,8 @@ pub(crate) struct Args {
     /// Pass the standard input on (with --attach, to a container made with -i)
     #[arg(short, long)]
     interactive: bool,
+    #[command(flatten)]
+    client: ClientOptions,
     /// Names or ids
     #[arg(value_name = "CONTAINER")]
     names: Vec<String>,
@@ -73,19 +76,17 @@ fn attached(
     context: &Context,
     io: &mut Io,
 ) -> Result<Outcome, CommandError> {
-    let stdin = if args.interactive {
-        StdinMode::Open
-    } else {
-        StdinMode::Null
-    };
+    let stdin = if args.interactive { Use::Yes } else { Use::No };
+    let client = Client::new(&args.client, Streams::all(stdin))?;
     let signals = signals::block()?;
     let engine = context.open()?;
     let target = selected.find(&engine)?;
-    let started = target.container.start_foreground(&signals)?;
-    let foreground = Foreground {
-        name: &target.label,
-        stdin,
+    let foreground = ForegroundRequest {
         signals: &signals,
+        window: Client::window(io),
     };
-    foreground.follow(started, io)
+    match target.container.start_foreground(foreground)? {
+        Started::Attached(session) => follow(session, &target.label, client.io(io, &signals), io),
+        Started::Already | Started::Detached => Ok(Outcome::Done),
+    }
 }

@@ -8,6 +8,7 @@
     reason = "a test program without the harness: a panic is a failed test"
 )]
 
+mod attaching;
 mod failures;
 mod fake;
 mod fixture;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     set_subreaper(Subreaper::On).unwrap();
     let groups: [&[Test]; 10] = [
         &verbs::TESTS,
+        &attaching::TESTS,
         &failures::TESTS,
         &intents::TESTS,
         &killed::TESTS,
