@@ -10,4 +10,5 @@ pub(crate) mod number;
 pub(crate) mod pairs;
 pub(crate) mod path;
 pub(crate) mod runtime;
+pub(crate) mod time;
 pub(crate) mod volume;
