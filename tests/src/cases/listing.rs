@@ -146,6 +146,9 @@ fn ps_filters(env: &Env) -> Result<()> {
     all(&["since=two"], "other")?;
     all(&["network=host"], "other")?;
     all(&["command=^true$"], "one")?;
+    all(&["until=10m"], "")?;
+    all(&["until=-10m"], "one two other")?;
+    all(&["until=2020-01-01"], "")?;
     all(&[&format!("ancestor={}", env.rootfs())], "one two other")?;
     env.ctr(&["ps", "-a", "-f", "before=nosuch"])?
         .refused(125, &["nosuch"])?;
@@ -156,9 +159,10 @@ fn ps_filters(env: &Env) -> Result<()> {
         ("exited=x", "exit code"),
         ("name=(", "expression"),
         ("pod=p", "pods"),
+        ("until=soon", "duration"),
     ] {
         env.ctr(&["ps", "--filter", term])?
-            .refused(125, &[term, word])?;
+            .refused(125, &[word])?;
     }
     for name in ["one", "two", "other"] {
         env.remove(name)?;

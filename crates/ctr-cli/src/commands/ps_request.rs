@@ -1,10 +1,12 @@
 //! What `ps` asks the engine for, from the strings of its command line.
 
-use ctr_core::{ContainerFilter, ListRequest};
+use ctr_core::ListRequest;
 use ctr_state::Status;
+use ctr_sys::now_ns;
 
 use crate::commands::ps::Args;
 use crate::error::CommandError;
+use crate::parse::filter::filter;
 use crate::parse::format::Format;
 use crate::parse::number;
 use crate::render::ps::SortKey;
@@ -33,7 +35,7 @@ pub(super) fn check(args: &Args, format: Format) -> Result<(), CommandError> {
 
 /// Only what runs, unless a number or a status is asked for.
 pub(super) fn list(args: &Args) -> Result<ListRequest<'static>, CommandError> {
-    let filter = ContainerFilter::parse(&args.filter)?;
+    let filter = filter(&args.filter, now_ns())?;
     let newest = if args.latest { Some(1) } else { last(args)? };
     let everything = args.all || newest.is_some() || filter.asks_for_status();
     Ok(ListRequest {

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use ctr_core::{Container, ContainerFilter, Engine, ListRequest};
 use ctr_state::Status;
+use ctr_sys::now_ns;
 
 use crate::error::{CommandError, ErrorKind, Outcome};
 use crate::io::Io;
 use crate::parse::cid_file;
+use crate::parse::filter::filter;
 
 /// What a command line says about which containers are meant. A verb gives what it has flags for; the rest is as in
 /// [`Wanted::named`].
@@ -84,7 +86,7 @@ impl<'a> Wanted<'a> {
             },
             Way::All | Way::Filter => Selection::Every(ListRequest {
                 statuses: self.statuses,
-                filter: ContainerFilter::parse(self.filters)?,
+                filter: filter(self.filters, now_ns())?,
                 newest: None,
             }),
         })

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     }
     // Whatever a test leaves behind becomes our child and is seen.
     set_subreaper(Subreaper::On).unwrap();
-    let groups: [&[Test]; 10] = [
+    let groups: [&[Test]; 11] = [
         &verbs::TESTS,
         &attaching::TESTS,
         &failures::TESTS,
