@@ -13,6 +13,7 @@ pub(crate) mod inspect;
 pub(crate) mod kill;
 pub(crate) mod logs;
 pub(crate) mod ps;
+mod ps_request;
 mod ps_row;
 pub(crate) mod rm;
 pub(crate) mod run;

@@ -6,6 +6,7 @@ pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod inherit;
+pub(crate) mod inspecting;
 pub(crate) mod lifecycle;
 pub(crate) mod listing;
 pub(crate) mod load;
@@ -16,6 +17,7 @@ pub(crate) mod refusals;
 pub(crate) mod rootfs_refusals;
 pub(crate) mod run;
 pub(crate) mod runtimes;
+pub(crate) mod selection;
 pub(crate) mod signals;
 pub(crate) mod stop;
 
@@ -38,6 +40,8 @@ const TABLES: &[&[Case]] = &[
     network::CASES,
     inherit::CASES,
     listing::CASES,
+    inspecting::CASES,
+    selection::CASES,
     names::CASES,
     rootfs_refusals::CASES,
     runtimes::CASES,
