@@ -4,6 +4,7 @@ pub(crate) mod cleanup;
 pub(crate) mod create;
 mod create_options;
 mod create_request;
+pub(crate) mod events;
 pub(crate) mod exists;
 mod foreground;
 pub(crate) mod info;
