@@ -3,6 +3,8 @@
 pub(crate) mod crash;
 pub(crate) mod devices;
 pub(crate) mod environment;
+pub(crate) mod events;
+pub(crate) mod events_journal;
 pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod inherit;
@@ -25,6 +27,7 @@ use crate::harness::case::Case;
 const TABLES: &[&[Case]] = &[
     load::CASES,
     crash::CASES,
+    events_journal::CASES,
     refusals::CASES,
     stop::CASES,
     lifecycle::CASES,
@@ -39,6 +42,7 @@ const TABLES: &[&[Case]] = &[
     inherit::CASES,
     listing::CASES,
     names::CASES,
+    events::CASES,
     rootfs_refusals::CASES,
     runtimes::CASES,
 ];
