@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod install;
 mod integration;
 mod layers;
@@ -44,6 +45,11 @@ const TASKS: &[Task] = &[
         name: "test-integration",
         about: "the end-to-end cases [--runtime builtin|runc|crun|all] [--profile host|legacy|unified] [--filter TEXT] [--jobs N]",
         run: integration::run,
+    },
+    Task {
+        name: "bench",
+        about: "how long commands take beside bare runtimes and podman [--rounds N] [--json]",
+        run: bench::run,
     },
     Task {
         name: "layers",
@@ -112,7 +118,7 @@ mod tests {
         let error = dispatch(&["nonsense".to_owned()]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "unknown task \"nonsense\"; the tasks are: test, test-integration, layers, tidy"
+            "unknown task \"nonsense\"; the tasks are: test, test-integration, bench, layers, tidy"
         );
     }
 
