@@ -27,12 +27,22 @@ pub(super) trait Contender {
     fn discard(self: Box<Self>) -> Result<()>;
 }
 
-/// All that are installed, and the names of the others.
-pub(super) fn all(base: &Base) -> Result<(Vec<Box<dyn Contender>>, Vec<&'static str>)> {
-    let mut present: Vec<Box<dyn Contender>> = Vec::new();
-    let mut absent = Vec::new();
+/// Who takes part, and who cannot.
+#[derive(Default)]
+pub(super) struct Field {
+    pub(super) present: Vec<Box<dyn Contender>>,
+    /// The names of what is not installed.
+    pub(super) absent: Vec<&'static str>,
+}
+
+/// All contenders.
+pub(super) fn all(base: &Base) -> Result<Field> {
+    let Field {
+        mut present,
+        mut absent,
+    } = Field::default();
     let mut root = None;
-    for (number, (name, bare, runtime)) in [
+    for (number, (name, alone, runtime)) in [
         ("ctr", None, Runtime::Builtin),
         ("ctr-crun", Some("crun"), Runtime::Crun),
         ("ctr-runc", Some("runc"), Runtime::Runc),
@@ -41,16 +51,16 @@ pub(super) fn all(base: &Base) -> Result<(Vec<Box<dyn Contender>>, Vec<&'static 
     .enumerate()
     {
         if missing(runtime).is_some() {
-            absent.extend(bare.into_iter().chain([name]));
+            absent.extend(alone.into_iter().chain([name]));
             continue;
         }
         let env = base.env(number, runtime)?;
         let shared = root.get_or_insert_with(|| env.shared_root().to_path_buf());
         make_mount_points(shared)?;
-        let bare = bare.map(|name| Bare::new(name, &env)).transpose()?;
-        let bundle = bare.as_ref().map(|bare| bare.bundle.clone());
+        let alone = alone.map(|name| Bare::new(name, &env)).transpose()?;
+        let bundle = alone.as_ref().map(|bare| bare.bundle.clone());
         present.push(Box::new(Ctr { name, env, bundle }));
-        if let Some(bare) = bare {
+        if let Some(bare) = alone {
             present.push(Box::new(bare));
         }
     }
@@ -63,7 +73,7 @@ pub(super) fn all(base: &Base) -> Result<(Vec<Box<dyn Contender>>, Vec<&'static 
         ))),
         Err(_) => absent.push("podman"),
     }
-    Ok((present, absent))
+    Ok(Field { present, absent })
 }
 
 /// The files that are mounted upon: without them each run would make and remove them, which only some contenders do.

@@ -23,7 +23,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use crate::harness::base::Base;
 use crate::harness::machine::mounts;
 use crate::harness::profile::{Entered, Profile};
-use contender::Contender;
+use contender::{Contender, Field};
 use report::{Form, Report};
 
 /// Long enough for a monitor and a cleanup to end.
@@ -116,17 +116,14 @@ pub(crate) fn run(options: &BenchOptions) -> Result<()> {
 
 fn measured(base: &Base, options: &BenchOptions) -> Result<Report> {
     let mut report = Report::new(options.rounds);
-    let (contenders, absent) = contender::all(base)?;
+    let Field { present, absent } = contender::all(base)?;
     report.absent = absent;
-    let result = contenders
+    let result = present
         .iter()
         .try_for_each(|contender| contender.prepare())
-        .and_then(|()| rounds(&contenders, options.rounds, &mut report));
+        .and_then(|()| rounds(&present, options.rounds, &mut report));
     // Each of them, also when another one fails.
-    let discarded: Vec<Result<()>> = contenders
-        .into_iter()
-        .map(|contender| contender.discard())
-        .collect();
+    let discarded: Vec<Result<()>> = present.into_iter().map(Contender::discard).collect();
     result?;
     discarded.into_iter().collect::<Result<()>>()?;
     Ok(report)
