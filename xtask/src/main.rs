@@ -9,6 +9,7 @@ mod bench;
 mod install;
 mod integration;
 mod layers;
+mod man;
 mod metadata;
 mod process;
 mod report;
@@ -50,6 +51,11 @@ const TASKS: &[Task] = &[
         name: "bench",
         about: "how long commands take beside bare runtimes and podman [--rounds N] [--json]",
         run: bench::run,
+    },
+    Task {
+        name: "man",
+        about: "man pages and shell completions [--out DIR, laid out like /usr/share]",
+        run: man::run,
     },
     Task {
         name: "layers",
@@ -118,7 +124,7 @@ mod tests {
         let error = dispatch(&["nonsense".to_owned()]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "unknown task \"nonsense\"; the tasks are: test, test-integration, bench, layers, tidy"
+            "unknown task \"nonsense\"; the tasks are: test, test-integration, bench, man, layers, tidy"
         );
     }
 
