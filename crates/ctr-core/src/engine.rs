@@ -47,6 +47,8 @@ pub struct EngineConfig {
     pub actor: Actor,
     /// How long a container's lock is waited for.
     pub lock_wait: Duration,
+    /// How many events the journal keeps, for example [`ctr_state::KEEP_EVENTS`].
+    pub keep_events: u64,
 }
 
 /// An open engine.
@@ -72,6 +74,7 @@ impl Engine {
             locks: layout.locks(),
             busy: DATABASE_WAIT,
             clock: config.clock,
+            keep_events: config.keep_events,
         })?;
         Ok(Self {
             layout,
