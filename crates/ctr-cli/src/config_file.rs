@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! default_runtime = "crun"
+//! detach_keys = "ctrl-p,ctrl-q"
 //!
 //! [runtimes]
 //! mine = "/opt/runtime/bin/mine"
@@ -22,6 +23,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use ctr_core::LogDefaults;
+use ctr_exec::DetachKeys;
 use ctr_state::UnknownLogDriver;
 use ctr_sys::Root;
 use serde::Deserialize;
@@ -44,6 +46,8 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 pub(crate) struct ConfigFile {
     /// The runtime of containers that name none.
     pub(crate) default_runtime: Option<String>,
+    /// As `--detach-keys` of clients that say nothing else.
+    pub(crate) detach_keys: Option<String>,
     /// Runtimes by name, each the absolute path of its program.
     #[serde(default)]
     pub(crate) runtimes: BTreeMap<String, PathBuf>,
@@ -159,6 +163,10 @@ impl ConfigFile {
                 ));
             }
         }
+        if let Some(keys) = &file.detach_keys {
+            keys.parse::<DetachKeys>()
+                .map_err(|refused| format!("detach_keys: {refused}"))?;
+        }
         if let Some(keep) = file.events.keep.filter(|keep| !KEEP.contains(keep)) {
             let (least, most) = (KEEP.start(), KEEP.end());
             return Err(format!(
@@ -206,13 +214,13 @@ mod tests {
         check(
             "default_runtime = \"crun\"\n[runtimes]\nmine = \"/opt/mine\"\n[events]\nkeep = 500\n",
             &expect![[r#"
-                ConfigFile { default_runtime: Some("crun"), runtimes: {"mine": "/opt/mine"}, events: EventsTable { keep: Some(500) }, log: LogTable { driver: None, max_size: None, max_file: None } }
+                ConfigFile { default_runtime: Some("crun"), detach_keys: None, runtimes: {"mine": "/opt/mine"}, events: EventsTable { keep: Some(500) }, log: LogTable { driver: None, max_size: None, max_file: None } }
             "#]],
         );
         check(
             "",
             &expect![[r#"
-                ConfigFile { default_runtime: None, runtimes: {}, events: EventsTable { keep: None }, log: LogTable { driver: None, max_size: None, max_file: None } }
+                ConfigFile { default_runtime: None, detach_keys: None, runtimes: {}, events: EventsTable { keep: None }, log: LogTable { driver: None, max_size: None, max_file: None } }
             "#]],
         );
     }
@@ -222,7 +230,7 @@ mod tests {
         check(
             "\ndefault_runtme = \"crun\"\n",
             &expect![[r#"
-                error: line 2: unknown field `default_runtme`, expected one of `default_runtime`, `runtimes`, `events`, `log`
+                error: line 2: unknown field `default_runtme`, expected one of `default_runtime`, `detach_keys`, `runtimes`, `events`, `log`
             "#]],
         );
         check(
@@ -241,6 +249,12 @@ mod tests {
             "[events]\nkeep = -1",
             &expect![[r#"
             error: line 2: invalid value: integer `-1`, expected u64
+        "#]],
+        );
+        check(
+            "detach_keys = \"ctrl-1\"",
+            &expect![[r#"
+            error: detach_keys: invalid detach keys "ctrl-1": allowed are single characters, ctrl-X with X one of a-z @ [ \ ] ^ _, or DEL, separated by commas; nothing to have none
         "#]],
         );
         check(
@@ -276,8 +290,8 @@ mod tests {
         check(
             "[log]\ndriver = \"syslog\"",
             &expect![[r#"
-            error: log.driver "syslog": the log drivers are k8s-file (also as json-file), journald and none
-        "#]],
+                error: log.driver "syslog": the log drivers are k8s-file (also as json-file), journald, none and passthrough
+            "#]],
         );
         check(
             "[log]\nmax_size = \"big\"",

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     } else {
         Use::No
     };
-    let client = Client::new(&args.client, Streams::named(&args.attach, stdin)?)?;
+    let client = Client::new(&args.client, Streams::named(&args.attach, stdin)?, context)?;
     let mut request = request(&args.options, context)?;
     if args.detach {
         if !args.attach.is_empty() {

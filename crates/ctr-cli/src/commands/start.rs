@@ -78,7 +78,7 @@ fn attached(
     io: &mut Io,
 ) -> Result<Outcome, CommandError> {
     let stdin = if args.interactive { Use::Yes } else { Use::No };
-    let client = Client::new(&args.client, Streams::all(stdin))?;
+    let client = Client::new(&args.client, Streams::all(stdin), context)?;
     let signals = signals::block()?;
     let engine = context.open()?;
     let target = selected.find(&engine)?;
