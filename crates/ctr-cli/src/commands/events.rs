@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NUMBER", conflicts_with = "since")]
     after: Option<String>,
     /// Only events that fit: container=NAME, event=KIND, image=DIR, label=KEY[=VALUE], type=container
-    #[arg(short, long, value_name = "KEY=VALUE", action = clap::ArgAction::Append)]
+    #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// Form of the output: json, one object a line
     #[arg(long)]
