@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ctr_exec::ExecError;
 use ctr_monitor::MonitorError;
 use ctr_oci::{FailureKind, OciError, RuntimeFailure};
 use ctr_rootfs::RootfsError;
@@ -78,6 +79,9 @@ pub enum EngineError {
     /// The monitor.
     #[error(transparent)]
     Monitor(#[from] MonitorError),
+    /// A terminal, or detach keys.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
     /// The kernel refused something.
     #[error(transparent)]
     Sys(#[from] SysError),
@@ -145,6 +149,12 @@ impl EngineError {
         }
     }
 
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self::State(StateError::NotFound {
+            what: what.to_owned(),
+        })
+    }
+
     /// The exit code that the failure of a run has by convention.
     pub fn exit_hint(&self) -> ExitHint {
         match self {
@@ -160,6 +170,7 @@ impl EngineError {
             | Self::Rootfs(_)
             | Self::Oci(_)
             | Self::Monitor(_)
+            | Self::Exec(_)
             | Self::Sys(_) => ExitHint::Generic,
         }
     }

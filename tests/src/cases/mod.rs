@@ -8,6 +8,7 @@ pub(crate) mod events_journal;
 pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod inherit;
+pub(crate) mod inspecting;
 pub(crate) mod lifecycle;
 pub(crate) mod listing;
 pub(crate) mod load;
@@ -18,6 +19,7 @@ pub(crate) mod refusals;
 pub(crate) mod rootfs_refusals;
 pub(crate) mod run;
 pub(crate) mod runtimes;
+pub(crate) mod selection;
 pub(crate) mod signals;
 pub(crate) mod stop;
 
@@ -41,6 +43,8 @@ const TABLES: &[&[Case]] = &[
     network::CASES,
     inherit::CASES,
     listing::CASES,
+    inspecting::CASES,
+    selection::CASES,
     names::CASES,
     events::CASES,
     rootfs_refusals::CASES,

@@ -100,5 +100,5 @@ fn cursor(text: &str) -> Result<Cursor, CommandError> {
 }
 
 fn flag(name: &str, text: Option<&str>) -> Result<bool, CommandError> {
-    text.map_or(Ok(true), |text| boolean(name, text))
+    Ok(boolean(name, text)?.unwrap_or(true))
 }
