@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use ctr_exec::ExecError;
 use ctr_monitor::MonitorError;
 use ctr_oci::{FailureKind, OciError, RuntimeFailure};
 use ctr_rootfs::RootfsError;
@@ -57,6 +56,14 @@ pub enum EngineError {
         /// Which.
         signal: Signal,
     },
+    /// The container's output is kept nowhere.
+    #[error("container {name} has no logs: its log driver is {driver}")]
+    NoLogs {
+        /// The container.
+        name: String,
+        /// The driver's name.
+        driver: &'static str,
+    },
     /// A process did not end although it was killed.
     #[error("process {pid} of container {name} is still there {waited_s} s after SIGKILL")]
     Unkillable {
@@ -79,9 +86,6 @@ pub enum EngineError {
     /// The monitor.
     #[error(transparent)]
     Monitor(#[from] MonitorError),
-    /// A terminal, or detach keys.
-    #[error(transparent)]
-    Exec(#[from] ExecError),
     /// The kernel refused something.
     #[error(transparent)]
     Sys(#[from] SysError),
@@ -165,12 +169,12 @@ impl EngineError {
             Self::WrongStatus { .. }
             | Self::Invalid { .. }
             | Self::Interrupted { .. }
+            | Self::NoLogs { .. }
             | Self::Unkillable { .. }
             | Self::State(_)
             | Self::Rootfs(_)
             | Self::Oci(_)
             | Self::Monitor(_)
-            | Self::Exec(_)
             | Self::Sys(_) => ExitHint::Generic,
         }
     }

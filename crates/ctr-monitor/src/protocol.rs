@@ -92,9 +92,9 @@ pub struct CreateRequest {
     pub mounts: Vec<MountTarget>,
     /// Whether standard input stays open for clients.
     pub stdin: StdinMode,
-    /// Whether the container has a terminal.
+    /// What the container's standard streams are.
     #[serde(default)]
-    pub terminal: Terminal,
+    pub streams: Streams,
     /// The container's control group, for counting what the kernel killed in it.
     pub cgroup_path: String,
     /// The control group that the monitor enters where it was not started in it; `None`: it stays where it is.
@@ -146,26 +146,50 @@ pub enum StdinMode {
     Open,
 }
 
-/// Whether a container has a terminal.
+/// What a container's standard streams are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Terminal {
-    /// Its standard streams are pipes.
+pub enum Streams {
+    /// Pipes to the monitor.
     #[default]
-    No,
-    /// Its standard streams are a pseudo-terminal.
-    Yes,
+    Pipes,
+    /// A pseudo-terminal whose master the monitor has.
+    Terminal,
+    /// Three descriptors that come after those of the mounts. The monitor keeps none of them, so it has nothing to log or to copy.
+    Given,
 }
 
 /// Where output is logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "driver")]
 pub enum LogTarget {
+    /// Nowhere.
+    None,
     /// A file in the Kubernetes text form.
     K8sFile {
         /// Its path.
         path: PathBuf,
+        /// The most bytes that the file holds before it is put aside; `None` for no limit.
+        #[serde(default)]
+        max_size: Option<u64>,
+        /// How many files there are at most, with those put aside (`PATH.1`, `PATH.2`, …, older and older); at least 1.
+        #[serde(default = "one_file")]
+        max_files: u32,
     },
+    /// The journal of the host.
+    Journald {
+        /// Its socket.
+        socket: PathBuf,
+        /// The container's name.
+        name: String,
+        /// What its entries are marked with.
+        #[serde(default)]
+        tag: Option<String>,
+    },
+}
+
+fn one_file() -> u32 {
+    1
 }
 
 /// The command that cleans up after a container.

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NUMBER", conflicts_with = "since")]
     after: Option<String>,
     /// Only events that fit: container=NAME, event=KIND, image=DIR, label=KEY[=VALUE], type=container
-    #[arg(short, long, value_name = "KEY=VALUE")]
+    #[arg(short, long, value_name = "KEY=VALUE", action = clap::ArgAction::Append)]
     filter: Vec<String>,
     /// Form of the output: json, one object a line
     #[arg(long)]
@@ -100,5 +100,5 @@ fn cursor(text: &str) -> Result<Cursor, CommandError> {
 }
 
 fn flag(name: &str, text: Option<&str>) -> Result<bool, CommandError> {
-    Ok(boolean(name, text)?.unwrap_or(true))
+    text.map_or(Ok(true), |text| boolean(name, text))
 }

@@ -47,13 +47,13 @@ fn kind(error: &EngineError) -> ErrorKind {
         EngineError::Unwound { cause, .. } => kind(cause),
         EngineError::Interrupted { .. } => ErrorKind::Interrupted,
         EngineError::Invalid { .. }
+        | EngineError::NoLogs { .. }
         | EngineError::Runtime(_)
         | EngineError::Unkillable { .. }
         | EngineError::State(_)
         | EngineError::Rootfs(_)
         | EngineError::Oci(_)
         | EngineError::Monitor(_)
-        | EngineError::Exec(_)
         | EngineError::Sys(_) => ErrorKind::Failed,
     }
 }
@@ -69,12 +69,12 @@ fn hint(error: &EngineError) -> Option<String> {
         }
         EngineError::Oci(OciError::RuntimeNotFound { .. }) => Some(NO_RUNTIME_NEEDED.to_owned()),
         EngineError::Invalid { .. }
+        | EngineError::NoLogs { .. }
         | EngineError::Interrupted { .. }
         | EngineError::Unkillable { .. }
         | EngineError::Rootfs(_)
         | EngineError::Oci(_)
         | EngineError::Monitor(_)
-        | EngineError::Exec(_)
         | EngineError::Sys(_) => None,
     }
 }
