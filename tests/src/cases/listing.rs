@@ -161,8 +161,7 @@ fn ps_filters(env: &Env) -> Result<()> {
         ("pod=p", "pods"),
         ("until=soon", "duration"),
     ] {
-        env.ctr(&["ps", "--filter", term])?
-            .refused(125, &[word])?;
+        env.ctr(&["ps", "--filter", term])?.refused(125, &[word])?;
     }
     for name in ["one", "two", "other"] {
         env.remove(name)?;
