@@ -6,6 +6,7 @@ mod client;
 pub(crate) mod create;
 mod create_options;
 mod create_request;
+pub(crate) mod events;
 pub(crate) mod exists;
 mod foreground;
 pub(crate) mod info;

@@ -14,6 +14,7 @@ use crate::container::Container;
 use crate::error::EngineError;
 use crate::filter::ContainerFilter;
 use crate::layout::Layout;
+use crate::log_options::LogDefaults;
 use crate::probe;
 use crate::runtimes::Runtimes;
 use crate::summary::{ListRequest, Summary};
@@ -43,10 +44,14 @@ pub struct EngineConfig {
     pub cgroup_parent: String,
     /// The clock, nanoseconds since 1970 UTC.
     pub clock: fn() -> i64,
+    /// The logs of containers that ask for nothing else.
+    pub log: LogDefaults,
     /// Who uses the engine, for events and the ledger.
     pub actor: Actor,
     /// How long a container's lock is waited for.
     pub lock_wait: Duration,
+    /// How many events the journal keeps, for example [`ctr_state::KEEP_EVENTS`].
+    pub keep_events: u64,
 }
 
 /// An open engine.
@@ -72,6 +77,7 @@ impl Engine {
             locks: layout.locks(),
             busy: DATABASE_WAIT,
             clock: config.clock,
+            keep_events: config.keep_events,
         })?;
         Ok(Self {
             layout,

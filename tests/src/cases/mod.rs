@@ -3,6 +3,8 @@
 pub(crate) mod crash;
 pub(crate) mod devices;
 pub(crate) mod environment;
+pub(crate) mod events;
+pub(crate) mod events_journal;
 pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod inherit;
@@ -27,6 +29,7 @@ use crate::harness::case::Case;
 const TABLES: &[&[Case]] = &[
     load::CASES,
     crash::CASES,
+    events_journal::CASES,
     refusals::CASES,
     stop::CASES,
     lifecycle::CASES,
@@ -43,6 +46,7 @@ const TABLES: &[&[Case]] = &[
     inspecting::CASES,
     selection::CASES,
     names::CASES,
+    events::CASES,
     rootfs_refusals::CASES,
     runtimes::CASES,
 ];

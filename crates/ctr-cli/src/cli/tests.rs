@@ -43,6 +43,7 @@ fn help_lists_the_commands() {
               logs       Show what a container wrote
               wait       Wait until containers end and print their exit codes
               container  Manage containers: the commands above, and a few of their own
+              events     Show what happened to containers, and what happens
               info       Show the engine, its runtimes and the host
               version    Show the version of this program
               help       Print this message or the help of the given subcommand(s)
@@ -127,6 +128,8 @@ fn help_of_run() {
               -l, --label <KEY=VALUE>           Label
                   --annotation <KEY=VALUE>      Annotation for the OCI runtime
                   --network <MODE>              Network: none or host [default: none]
+                  --log-driver <DRIVER>         Log driver: k8s-file (also as json-file), journald or none [default: k8s-file]
+                  --log-opt <KEY=VALUE>         Option of the log: path=FILE, max-size=SIZE, max-file=NUMBER [default: 2 with a size], tag=TEXT
                   --stop-signal <SIGNAL>        Signal that stop sends [default: TERM]
                   --stop-timeout <SECONDS>      Seconds between the stop signal and KILL [default: 10]
                   --cidfile <FILE>              File that the container's id is written to; must not exist
