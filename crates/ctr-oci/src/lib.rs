@@ -60,8 +60,8 @@ pub use features::RuntimeFeatures;
 pub use find::{RUNTIME_DIRECTORIES, find_runtime};
 pub use reply::RuntimeReply;
 pub use runtime::{
-    CreateCall, Created, DeleteMode, KillScope, OciRuntime, RuntimeState, RuntimeStatus, StdioFds,
-    Target,
+    CreateCall, Created, DeleteMode, ExecCall, Executed, KillScope, OciRuntime, RuntimeState,
+    RuntimeStatus, StdioFds, Target,
 };
 pub use spec::{
     Access, BindMount, CgroupNamespace, DEFAULT_CAPABILITIES, HostFacts, Hostname, MASKED_PATHS,

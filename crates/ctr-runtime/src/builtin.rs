@@ -11,8 +11,9 @@ use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::children::Earlier;
-use crate::create::{self, Order, Parentage, Streams};
+use crate::create::{self, Order};
 use crate::error::{Result, RuntimeError};
+use crate::library::{Endowment, Parentage, Streams};
 use crate::{features, verbs};
 
 /// The name that the runtime is known by.
@@ -90,9 +91,11 @@ fn order<'a>(target: Target<'a>, call: CreateCall<'a>) -> Order<'a> {
         id: target.id,
         bundle: call.bundle,
         pid_file: Some(call.pid_file),
-        streams: Streams::Given([stdio.stdin, stdio.stdout, stdio.stderr]),
-        console: call.console,
-        parentage: Parentage::Sibling,
+        endowment: Endowment {
+            streams: Streams::Given([stdio.stdin, stdio.stdout, stdio.stderr]),
+            console: call.console,
+            parentage: Parentage::Sibling,
+        },
     }
 }
 

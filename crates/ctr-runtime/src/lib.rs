@@ -28,6 +28,7 @@ mod devices;
 mod error;
 mod executor;
 mod features;
+mod library;
 mod library_log;
 mod record;
 mod report;

@@ -95,6 +95,10 @@ impl Place {
         })
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(crate) fn id(&self) -> &str {
         &self.id
     }

@@ -44,7 +44,7 @@ impl CgroupMode {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+pub(crate) enum Version {
     One,
     Two,
 }
@@ -106,7 +106,7 @@ impl Cgroups {
         self.mounts.iter().map(|(_, path)| path.as_path())
     }
 
-    fn directories(&self, path: &str) -> impl Iterator<Item = (Version, PathBuf)> {
+    pub(crate) fn directories(&self, path: &str) -> impl Iterator<Item = (Version, PathBuf)> {
         let relative = path.trim_start_matches('/').to_owned();
         self.mounts
             .iter()
@@ -175,7 +175,7 @@ impl Cgroups {
         Ok(pids)
     }
 
-    /// Kills every process of the group and waits for them; true when none is left at the deadline.
+    /// Kills every process of the group, frozen or not, and waits for them; true when none is left at the deadline.
     ///
     /// # Errors
     /// When a group cannot be read or a process not be signalled.
@@ -197,6 +197,7 @@ impl Cgroups {
             for process in &held {
                 process.signal(Signal::KILL)?;
             }
+            self.thaw_for_death(path)?;
             for process in &held {
                 if !process.wait(deadline)? {
                     return Ok(false);
@@ -273,7 +274,7 @@ fn inherit_cpuset(directory: &Path) {
 }
 
 /// Control files take a value in one write and are never created.
-fn write_existing(path: &Path, value: &str) -> SysResult<()> {
+pub(crate) fn write_existing(path: &Path, value: &str) -> SysResult<()> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     let name = || path.display().to_string();
     let file = rustix::fs::open(path, flags, Mode::empty()).context("open", name)?;

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use self::arguments::{Global, Verb};
 use crate::builtin::{BUILTIN, Builtin};
-use crate::create::{self, Order, Parentage, Streams};
+use crate::create::{self, Order};
 use crate::features;
+use crate::library::{Endowment, Parentage, Streams};
 use crate::verbs::{self, Found};
 
 const HELP: &str = "\
@@ -115,9 +116,11 @@ fn create(global: &Global, id: &str, files: Files<'_>) -> Result<(), RuntimeFail
         id,
         bundle: &bundle,
         pid_file: pid_file.as_deref(),
-        streams: Streams::Inherited,
-        console: console.as_deref(),
-        parentage: Parentage::Child,
+        endowment: Endowment {
+            streams: Streams::Inherited,
+            console: console.as_deref(),
+            parentage: Parentage::Child,
+        },
     })
     .map(drop)
     .map_err(failed)
