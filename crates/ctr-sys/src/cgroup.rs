@@ -175,6 +175,41 @@ impl Cgroups {
         Ok(pids)
     }
 
+    /// What a control file of the group says; `None` where no hierarchy has it for this group.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn read_control(&self, path: &str, file: &str) -> SysResult<Option<String>> {
+        let Some(control) = self.control(path, file) else {
+            return Ok(None);
+        };
+        let text = std::fs::read_to_string(&control);
+        text.map(Some)
+            .context("read", || control.display().to_string())
+    }
+
+    /// Writes a control file of the group.
+    ///
+    /// # Errors
+    /// When no hierarchy has it, or the kernel refuses the value.
+    pub fn write_control(&self, path: &str, file: &str, value: &str) -> SysResult<()> {
+        match self.control(path, file) {
+            Some(control) => write_existing(&control, value),
+            None => Err(SysError::invalid(
+                "write",
+                format!("{file} of cgroup {path}"),
+                "the kernel has no such control here",
+            )),
+        }
+    }
+
+    fn control(&self, path: &str, file: &str) -> Option<PathBuf> {
+        let mut files = self
+            .directories(path)
+            .map(|(_, directory)| directory.join(file));
+        files.find(|control| control.exists())
+    }
+
     /// Kills every process of the group, frozen or not, and waits for them; true when none is left at the deadline.
     ///
     /// # Errors
