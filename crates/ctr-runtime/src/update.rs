@@ -5,7 +5,9 @@
 
 use ctr_oci::Target;
 use ctr_sys::{CgroupMode, Cgroups};
-use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
+use oci_spec::runtime::{
+    LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxNetwork, LinuxPids, LinuxResources,
+};
 
 use crate::error::{Result, RuntimeError};
 use crate::verbs::Found;
@@ -41,7 +43,7 @@ pub(crate) fn update(target: Target<'_>, resources: &LinuxResources) -> Result<(
 }
 
 impl Step {
-    fn one(file: &'static str, value: impl ToString) -> Self {
+    fn one(file: &'static str, value: &impl ToString) -> Self {
         Self(vec![Write::new(file, value)])
     }
 
@@ -59,7 +61,7 @@ impl Step {
 }
 
 impl Write {
-    fn new(file: &'static str, value: impl ToString) -> Self {
+    fn new(file: &'static str, value: &impl ToString) -> Self {
         Self(vec![(file, value.to_string())])
     }
 
@@ -135,7 +137,7 @@ fn check(resources: &LinuxResources) -> Result<()> {
             resources
                 .network()
                 .as_ref()
-                .is_some_and(|it| *it != Default::default()),
+                .is_some_and(|it| *it != LinuxNetwork::default()),
         ),
         ("blockIO but weight", io.is_some_and(per_device)),
         (
@@ -168,17 +170,17 @@ fn on_v1(resources: &LinuxResources) -> Vec<Step> {
     let mut steps = Vec::new();
     if let Some(memory) = resources.memory() {
         let limit = set(memory.limit());
-        let limit = limit.map(|limit| Write::new("memory.limit_in_bytes", limit));
+        let limit = limit.map(|limit| Write::new("memory.limit_in_bytes", &limit));
         let swap = set(memory.swap());
-        let swap = swap.map(|limit| Write::new("memory.memsw.limit_in_bytes", limit));
+        let swap = swap.map(|limit| Write::new("memory.memsw.limit_in_bytes", &limit));
         steps.push(Step(limit.into_iter().chain(swap).collect()));
         let reservation = set(memory.reservation());
-        steps.extend(reservation.map(|limit| Step::one("memory.soft_limit_in_bytes", limit)));
+        steps.extend(reservation.map(|limit| Step::one("memory.soft_limit_in_bytes", &limit)));
     }
     if let Some(cpu) = resources.cpu() {
-        steps.extend(set(cpu.shares()).map(|shares| Step::one("cpu.shares", shares)));
-        let period = set(cpu.period()).map(|period| Write::new("cpu.cfs_period_us", period));
-        let quota = set(cpu.quota()).map(|quota| Write::new("cpu.cfs_quota_us", quota));
+        steps.extend(set(cpu.shares()).map(|shares| Step::one("cpu.shares", &shares)));
+        let period = set(cpu.period()).map(|period| Write::new("cpu.cfs_period_us", &period));
+        let quota = set(cpu.quota()).map(|quota| Write::new("cpu.cfs_quota_us", &quota));
         steps.push(Step(period.into_iter().chain(quota).collect()));
         steps.extend(cpuset(cpu));
     }
@@ -197,16 +199,16 @@ fn on_v2(resources: &LinuxResources, cpu_max: &str) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     if let Some(memory) = resources.memory() {
         let limit = set(memory.limit());
-        steps.extend(limit.map(|limit| Step::one("memory.max", or_max(limit))));
+        steps.extend(limit.map(|limit| Step::one("memory.max", &or_max(limit))));
         if let Some(swap) = set(memory.swap()) {
-            steps.push(Step::one("memory.swap.max", swap_alone(swap, limit)?));
+            steps.push(Step::one("memory.swap.max", &swap_alone(swap, limit)?));
         }
         let reservation = set(memory.reservation());
-        steps.extend(reservation.map(|low| Step::one("memory.low", or_max(low))));
+        steps.extend(reservation.map(|low| Step::one("memory.low", &or_max(low))));
     }
     if let Some(cpu) = resources.cpu() {
         let shares = set(cpu.shares());
-        steps.extend(shares.map(|shares| Step::one("cpu.weight", weight_of_shares(shares))));
+        steps.extend(shares.map(|shares| Step::one("cpu.weight", &weight_of_shares(shares))));
         let (quota, period) = (set(cpu.quota()), set(cpu.period()));
         if quota.is_some() || period.is_some() {
             let mut now = cpu_max.split_whitespace().map(str::to_owned);
@@ -214,7 +216,7 @@ fn on_v2(resources: &LinuxResources, cpu_max: &str) -> Result<Vec<Step>> {
             let now_period = now.next().unwrap_or_else(|| "100000".to_owned());
             let quota = quota.map_or(now_quota, or_max);
             let period = period.map_or(now_period, |period| period.to_string());
-            steps.push(Step::one("cpu.max", format!("{quota} {period}")));
+            steps.push(Step::one("cpu.max", &format!("{quota} {period}")));
         }
         steps.extend(cpuset(cpu));
     }
@@ -233,14 +235,14 @@ fn on_v2(resources: &LinuxResources, cpu_max: &str) -> Result<Vec<Step>> {
 }
 
 fn cpuset(cpu: &LinuxCpu) -> impl Iterator<Item = Step> {
-    let cpus = set(cpu.cpus().clone()).map(|cpus| Step::one("cpuset.cpus", cpus));
-    let mems = set(cpu.mems().clone()).map(|mems| Step::one("cpuset.mems", mems));
+    let cpus = set(cpu.cpus().clone()).map(|cpus| Step::one("cpuset.cpus", &cpus));
+    let mems = set(cpu.mems().clone()).map(|mems| Step::one("cpuset.mems", &mems));
     cpus.into_iter().chain(mems)
 }
 
 fn pids(resources: &LinuxResources) -> Option<Step> {
-    let limit = set(resources.pids().as_ref().map(|pids| pids.limit()))?;
-    Some(Step::one("pids.max", or_max(limit)))
+    let limit = set(resources.pids().as_ref().map(LinuxPids::limit))?;
+    Some(Step::one("pids.max", &or_max(limit)))
 }
 
 fn or_max(limit: i64) -> String {

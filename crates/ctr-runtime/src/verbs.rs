@@ -120,9 +120,15 @@ fn notify(directory: &Path) -> Result<()> {
 pub(crate) fn kill(target: Target<'_>, signal: Signal, scope: KillScope) -> Result<()> {
     let found = Found::new(target)?;
     match scope {
-        KillScope::Init => match &found.process {
-            Some(process) => Ok(process.signal(signal).map(drop)?),
-            None => Err(found.wrong_status()?),
+        KillScope::Init => match (&found.record, &found.process) {
+            (Some(record), Some(process)) => {
+                process.signal(signal)?;
+                if signal == Signal::KILL {
+                    Cgroups::detect()?.thaw_for_death(&record.cgroup)?;
+                }
+                Ok(())
+            }
+            (_, _) => Err(found.wrong_status()?),
         },
         KillScope::All => match &found.record {
             Some(record) => signal_all(&record.cgroup, signal, target.deadline),

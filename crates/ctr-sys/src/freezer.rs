@@ -70,7 +70,10 @@ impl Cgroups {
     }
 
     /// Lets killed processes of a group die that version 1 has frozen: there a signal is delivered only to who goes on.
-    pub(crate) fn thaw_for_death(&self, path: &str) -> SysResult<()> {
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn thaw_for_death(&self, path: &str) -> SysResult<()> {
         match self.freezer(path) {
             Some(Freezer::One(state)) if read(&state)?.trim() != "THAWED" => {
                 write_existing(&state, "THAWED")

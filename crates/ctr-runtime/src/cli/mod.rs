@@ -79,7 +79,7 @@ pub fn oci_runtime_main(args: Vec<OsString>) -> i32 {
         Ok(Verb::Exec(_)) => EXEC_FAILED,
         Ok(_) | Err(_) => FAILED,
     };
-    let outcome = verb.and_then(|verb| run(&global, verb).map_err(|failure| failure.message));
+    let outcome = verb.and_then(|verb| run(&global, &verb).map_err(|failure| failure.message));
     let outcome = outcome.and_then(|answer| match answer {
         Answer::Done => Ok(0),
         Answer::Text(text) => print(&text).map(|()| 0),
@@ -101,12 +101,12 @@ fn print(answer: &str) -> std::result::Result<(), String> {
         .map_err(|error| format!("cannot write to standard output: {error}"))
 }
 
-fn run(global: &Global, verb: Verb) -> std::result::Result<Answer, RuntimeFailure> {
+fn run(global: &Global, verb: &Verb) -> std::result::Result<Answer, RuntimeFailure> {
     let target = |id| target(&global.root, id);
     let done = |()| Answer::Done;
     let word = verb.word();
     let failed = |error: RuntimeError| error.into_failure(BUILTIN, word);
-    match &verb {
+    match verb {
         Verb::Start { id } => Builtin.start(target(id)).map(done),
         Verb::Kill { id, signal, scope } => Builtin.kill(target(id), *signal, *scope).map(done),
         Verb::Pause { id } => Builtin.pause(target(id)).map(done),

@@ -69,7 +69,7 @@ fn words(command: &[u8]) -> String {
 pub(super) fn list(root: &Path, format: ListFormat) -> Result<String> {
     let ids = Place::ids(root)?;
     if format == ListFormat::Ids {
-        return Ok(ids.iter().map(|id| format!("{id}\n")).collect());
+        return Ok(ids.into_iter().map(|id| id + "\n").collect());
     }
     let mut entries = Vec::new();
     for id in &ids {
@@ -90,9 +90,12 @@ pub(super) fn list(root: &Path, format: ListFormat) -> Result<String> {
     let heads = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
     let mut rows = vec![heads.map(str::to_owned)];
     rows.extend(entries.iter().map(|entry| {
-        heads.map(|head| match &entry[head.to_ascii_lowercase()] {
-            Value::String(text) => text.replace(char::is_control, "?"),
-            other => other.to_string(),
+        heads.map(|head| {
+            let value = &entry[head.to_ascii_lowercase()];
+            let text = value
+                .as_str()
+                .map(|text| text.replace(char::is_control, "?"));
+            text.unwrap_or_else(|| value.to_string())
         })
     }));
     Ok(table(&rows))
@@ -112,7 +115,7 @@ fn entry(target: Target<'_>) -> Result<Value> {
     if entry["pid"].is_null() {
         entry["pid"] = json!(0);
     }
-    entry["rootfs"] = json!(root.map(|root| root.path()));
+    entry["rootfs"] = json!(root.map(oci_spec::runtime::Root::path));
     entry["created"] = json!(ctr_sys::rfc3339(created));
     entry["owner"] = match metadata.uid() {
         0 => json!("root"),
