@@ -208,8 +208,8 @@ pub(crate) fn runc_answers_the_same() {
             compare_states(&sides);
         }
     }
+    wait_for_ends(sides.len());
     for side in &sides {
-        wait_for_end();
         assert_eq!(side.json(&["state", "ID"])["status"], "stopped");
         assert_eq!(side.run(&["exec", "ID", "true"]).0, 255);
     }
@@ -252,10 +252,10 @@ fn limits(side: &Side) -> Vec<Option<String>> {
 }
 
 /// The containers are orphans, which come to this process.
-fn wait_for_end() {
-    loop {
+fn wait_for_ends(mut count: usize) {
+    while count > 0 {
         match reap_any().unwrap() {
-            Some((_, ExitStatus::Exited(3))) => return,
+            Some((_, ExitStatus::Exited(3))) => count -= 1,
             Some(_) => {}
             None => std::thread::yield_now(),
         }
