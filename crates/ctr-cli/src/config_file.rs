@@ -5,15 +5,21 @@
 //!
 //! [runtimes]
 //! mine = "/opt/runtime/bin/mine"
+//! runc = ["/usr/local/sbin/runc", "/usr/sbin/runc"]
 //! ```
+//!
+//! Of a list of programs, the first that exists is meant. A container stays with the program that its name meant when it was created; where
+//! programs move with their version, the path of a link that does not is better.
 //!
 //! The file names programs that are executed with the rights of the engine, so one that others may write to is refused.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ctr_sys::Root;
-use serde::Deserialize;
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::error::CommandError;
 use crate::parse::runtime;
@@ -32,7 +38,39 @@ pub(crate) struct ConfigFile {
     pub(crate) default_runtime: Option<String>,
     /// Runtimes by name, each the absolute path of its program.
     #[serde(default)]
-    pub(crate) runtimes: BTreeMap<String, PathBuf>,
+    pub(crate) runtimes: BTreeMap<String, Programs>,
+}
+
+/// The program of a runtime, or several of which the first that exists is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Programs(pub(crate) Vec<PathBuf>);
+
+impl<'de> Deserialize<'de> for Programs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ProgramsVisitor)
+    }
+}
+
+struct ProgramsVisitor;
+
+impl<'de> Visitor<'de> for ProgramsVisitor {
+    type Value = Programs;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a path or a list of paths")
+    }
+
+    fn visit_str<E: de::Error>(self, path: &str) -> Result<Programs, E> {
+        Ok(Programs(vec![path.into()]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Programs, A::Error> {
+        let mut paths = Vec::new();
+        while let Some(path) = list.next_element()? {
+            paths.push(path);
+        }
+        Ok(Programs(paths))
+    }
 }
 
 /// Whether a file that is not there is fine.
@@ -85,9 +123,12 @@ impl ConfigFile {
         if let Some(name) = &file.default_runtime {
             runtime::check(name).map_err(|why| format!("default_runtime \"{name}\": {why}"))?;
         }
-        for (name, path) in &file.runtimes {
+        for (name, Programs(paths)) in &file.runtimes {
             runtime::check_name(name).map_err(|why| format!("runtimes.{name}: {why}"))?;
-            if !path.is_absolute() {
+            if paths.is_empty() {
+                return Err(format!("runtimes.{name}: the list is empty"));
+            }
+            if let Some(path) = paths.iter().find(|path| !path.is_absolute()) {
                 return Err(format!(
                     "runtimes.{name} \"{}\": must be an absolute path",
                     path.display()
@@ -134,7 +175,13 @@ mod tests {
         check(
             "default_runtime = \"crun\"\n[runtimes]\nmine = \"/opt/mine\"\n",
             &expect![[r#"
-                ConfigFile { default_runtime: Some("crun"), runtimes: {"mine": "/opt/mine"} }
+                ConfigFile { default_runtime: Some("crun"), runtimes: {"mine": Programs(["/opt/mine"])} }
+            "#]],
+        );
+        check(
+            "[runtimes]\nrunc = [\"/a/runc\", \"/b/runc\"]\n",
+            &expect![[r#"
+                ConfigFile { default_runtime: None, runtimes: {"runc": Programs(["/a/runc", "/b/runc"])} }
             "#]],
         );
         check(
@@ -175,6 +222,24 @@ mod tests {
             "[runtimes]\nmine = \"bin/mine\"",
             &expect![[r#"
             error: runtimes.mine "bin/mine": must be an absolute path
+        "#]],
+        );
+        check(
+            "[runtimes]\nmine = []",
+            &expect![[r#"
+            error: runtimes.mine: the list is empty
+        "#]],
+        );
+        check(
+            "[runtimes]\nmine = 7",
+            &expect![[r#"
+            error: line 2: invalid type: integer `7`, expected a path or a list of paths
+        "#]],
+        );
+        check(
+            "[runtimes]\nmine = [\"/a\", \"b\"]",
+            &expect![[r#"
+            error: runtimes.mine "b": must be an absolute path
         "#]],
         );
         check(

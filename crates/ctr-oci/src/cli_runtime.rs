@@ -21,7 +21,7 @@ use crate::call_log::CallLog;
 use crate::console::{self, ConsoleSocket};
 use crate::error::OciError;
 use crate::failure::{FailureKind, RuntimeFailure};
-use crate::find::check_again;
+use crate::find::check_runtime;
 use crate::reply::RuntimeReply;
 use crate::runtime::{StdioFds, Target};
 
@@ -182,7 +182,7 @@ impl CliRuntime {
         deadline: Deadline,
         streams: Streams<'_>,
     ) -> Result<Ended, RuntimeFailure> {
-        check_again(&self.config.program).map_err(|error| self.refused(operation, &error))?;
+        check_runtime(&self.config.program).map_err(|error| self.refused(operation, &error))?;
         if deadline.expired() {
             let message = "its deadline had passed before it was called";
             return Err(RuntimeFailure::new(
