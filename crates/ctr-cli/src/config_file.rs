@@ -6,6 +6,7 @@
 //!
 //! [runtimes]
 //! mine = "/opt/runtime/bin/mine"
+//! runc = ["/usr/local/sbin/runc", "/usr/sbin/runc"]
 //!
 //! [events]
 //! keep = 50000
@@ -16,20 +17,25 @@
 //! max_file = 3
 //! ```
 //!
+//! Of a list of programs, the first that exists is meant. A container stays with the program that its name meant when it was created; where
+//! programs move with their version, the path of a link that does not is better.
+//!
 //! The file names programs that are executed with the rights of the engine, so one that others may write to is refused.
+
+mod tables;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ctr_core::LogDefaults;
 use ctr_exec::DetachKeys;
-use ctr_state::UnknownLogDriver;
 use ctr_sys::Root;
 use serde::Deserialize;
 
 use crate::error::CommandError;
-use crate::parse::{log, runtime};
+use crate::parse::runtime;
+
+pub(crate) use tables::{EventsTable, LogTable, Programs};
 
 /// No sensible configuration is larger.
 const MAX_BYTES: u64 = 1 << 20;
@@ -50,58 +56,13 @@ pub(crate) struct ConfigFile {
     pub(crate) detach_keys: Option<String>,
     /// Runtimes by name, each the absolute path of its program.
     #[serde(default)]
-    pub(crate) runtimes: BTreeMap<String, PathBuf>,
+    pub(crate) runtimes: BTreeMap<String, Programs>,
     /// The journal of events.
     #[serde(default)]
     pub(crate) events: EventsTable,
     /// The logs of containers whose flags say nothing else.
     #[serde(default)]
     pub(crate) log: LogTable,
-}
-
-/// The table `[events]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EventsTable {
-    /// How many events are kept, about 400 bytes each.
-    pub(crate) keep: Option<u64>,
-}
-
-/// The table `[log]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LogTable {
-    /// As `--log-driver`.
-    driver: Option<String>,
-    /// As `--log-opt max-size`.
-    max_size: Option<String>,
-    /// As `--log-opt max-file`.
-    max_file: Option<u32>,
-}
-
-impl LogTable {
-    /// What the engine does by default.
-    ///
-    /// # Errors
-    /// The first key whose value cannot be used, and what is allowed.
-    pub(crate) fn defaults(&self) -> Result<LogDefaults, String> {
-        let mut defaults = LogDefaults::default();
-        if let Some(driver) = &self.driver {
-            let parsed = driver.parse();
-            defaults.driver = parsed
-                .map_err(|why: UnknownLogDriver| format!("log.driver \"{driver}\": {why}"))?;
-        }
-        if let Some(size) = &self.max_size {
-            let parsed = log::size(size);
-            defaults.max_size =
-                parsed.ok_or_else(|| format!("log.max_size \"{size}\": {}", log::SIZE))?;
-        }
-        if self.max_file == Some(0) {
-            return Err("log.max_file \"0\": must be at least 1".to_owned());
-        }
-        defaults.max_files = self.max_file;
-        Ok(defaults)
-    }
 }
 
 /// Whether a file that is not there is fine.
@@ -154,9 +115,12 @@ impl ConfigFile {
         if let Some(name) = &file.default_runtime {
             runtime::check(name).map_err(|why| format!("default_runtime \"{name}\": {why}"))?;
         }
-        for (name, path) in &file.runtimes {
+        for (name, Programs(paths)) in &file.runtimes {
             runtime::check_name(name).map_err(|why| format!("runtimes.{name}: {why}"))?;
-            if !path.is_absolute() {
+            if paths.is_empty() {
+                return Err(format!("runtimes.{name}: the list is empty"));
+            }
+            if let Some(path) = paths.iter().find(|path| !path.is_absolute()) {
                 return Err(format!(
                     "runtimes.{name} \"{}\": must be an absolute path",
                     path.display()
@@ -214,7 +178,13 @@ mod tests {
         check(
             "default_runtime = \"crun\"\n[runtimes]\nmine = \"/opt/mine\"\n[events]\nkeep = 500\n",
             &expect![[r#"
-                ConfigFile { default_runtime: Some("crun"), detach_keys: None, runtimes: {"mine": "/opt/mine"}, events: EventsTable { keep: Some(500) }, log: LogTable { driver: None, max_size: None, max_file: None } }
+                ConfigFile { default_runtime: Some("crun"), detach_keys: None, runtimes: {"mine": Programs(["/opt/mine"])}, events: EventsTable { keep: Some(500) }, log: LogTable { driver: None, max_size: None, max_file: None } }
+            "#]],
+        );
+        check(
+            "[runtimes]\nrunc = [\"/a/runc\", \"/b/runc\"]\n",
+            &expect![[r#"
+                ConfigFile { default_runtime: None, detach_keys: None, runtimes: {"runc": Programs(["/a/runc", "/b/runc"])}, events: EventsTable { keep: None }, log: LogTable { driver: None, max_size: None, max_file: None } }
             "#]],
         );
         check(
@@ -273,6 +243,24 @@ mod tests {
             "[runtimes]\nmine = \"bin/mine\"",
             &expect![[r#"
             error: runtimes.mine "bin/mine": must be an absolute path
+        "#]],
+        );
+        check(
+            "[runtimes]\nmine = []",
+            &expect![[r#"
+            error: runtimes.mine: the list is empty
+        "#]],
+        );
+        check(
+            "[runtimes]\nmine = 7",
+            &expect![[r#"
+            error: line 2: invalid type: integer `7`, expected a path or a list of paths
+        "#]],
+        );
+        check(
+            "[runtimes]\nmine = [\"/a\", \"b\"]",
+            &expect![[r#"
+            error: runtimes.mine "b": must be an absolute path
         "#]],
         );
         check(

@@ -94,6 +94,9 @@ pub(crate) fn resolve(
         runtimes: file
             .runtimes
             .into_iter()
+            .flat_map(|(name, programs)| {
+                programs.0.into_iter().map(move |path| (name.clone(), path))
+            })
             .fold(runtimes, |known, (name, path)| known.path(&name, path)),
         default_runtime: default_runtime.unwrap_or_else(|| BUILTIN.to_owned()),
         cgroup_parent: CGROUP_PARENT.to_owned(),

@@ -194,7 +194,7 @@ pub enum AutoRemove {
 pub struct RuntimeRef {
     /// Its name, as in "crun".
     pub name: String,
-    /// Its program, when that was given as a path.
+    /// Its program, when that was given as a path or configured; else it is looked for by its name.
     #[serde(default, with = "path_text::option")]
     pub path: Option<PathBuf>,
 }
