@@ -47,10 +47,13 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     let since = args.since.as_deref();
     let since_ns = since.map(|text| time::moment("--since", text, now));
     // Who follows means a duration from now on, who looks back one before now.
-    let until = args.until.as_deref().map(|text| match args.follow {
-        true => time::moment_ahead("--until", text, now),
-        false => time::moment("--until", text, now),
-    });
+    let moment = if args.follow {
+        time::moment_ahead
+    } else {
+        time::moment
+    };
+    let until = args.until.as_deref();
+    let until = until.map(|text| moment("--until", text, now));
     let (since_ns, until_ns) = (since_ns.transpose()?, until.transpose()?);
     let tail = tail(args.tail.as_deref())?;
     let wanted = Wanted {
