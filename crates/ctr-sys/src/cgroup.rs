@@ -53,7 +53,7 @@ impl CgroupMode {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+pub(crate) enum Version {
     One,
     Two,
 }
@@ -117,7 +117,7 @@ impl Cgroups {
         self.mounts.iter().map(|(_, path)| path.as_path())
     }
 
-    fn directories(&self, path: &str) -> impl Iterator<Item = (Version, PathBuf)> {
+    pub(crate) fn directories(&self, path: &str) -> impl Iterator<Item = (Version, PathBuf)> {
         let relative = path.trim_start_matches('/').to_owned();
         self.mounts
             .iter()
@@ -186,7 +186,42 @@ impl Cgroups {
         Ok(pids)
     }
 
-    /// Kills every process of the group and waits for them; true when none is left at the deadline.
+    /// What a control file of the group says; `None` where no hierarchy has it for this group.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn read_control(&self, path: &str, file: &str) -> SysResult<Option<String>> {
+        let Some(control) = self.control(path, file) else {
+            return Ok(None);
+        };
+        let text = std::fs::read_to_string(&control);
+        text.map(Some)
+            .context("read", || control.display().to_string())
+    }
+
+    /// Writes a control file of the group.
+    ///
+    /// # Errors
+    /// When no hierarchy has it, or the kernel refuses the value.
+    pub fn write_control(&self, path: &str, file: &str, value: &str) -> SysResult<()> {
+        match self.control(path, file) {
+            Some(control) => write_existing(&control, value),
+            None => Err(SysError::invalid(
+                "write",
+                format!("{file} of cgroup {path}"),
+                "the kernel has no such control here",
+            )),
+        }
+    }
+
+    fn control(&self, path: &str, file: &str) -> Option<PathBuf> {
+        let mut files = self
+            .directories(path)
+            .map(|(_, directory)| directory.join(file));
+        files.find(|control| control.exists())
+    }
+
+    /// Kills every process of the group, frozen or not, and waits for them; true when none is left at the deadline.
     ///
     /// # Errors
     /// When a group cannot be read or a process not be signalled.
@@ -208,6 +243,7 @@ impl Cgroups {
             for process in &held {
                 process.signal(Signal::KILL)?;
             }
+            self.thaw_for_death(path)?;
             for process in &held {
                 if !process.wait(deadline)? {
                     return Ok(false);
@@ -284,7 +320,7 @@ fn inherit_cpuset(directory: &Path) {
 }
 
 /// Control files take a value in one write and are never created.
-fn write_existing(path: &Path, value: &str) -> SysResult<()> {
+pub(crate) fn write_existing(path: &Path, value: &str) -> SysResult<()> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     let name = || path.display().to_string();
     let file = rustix::fs::open(path, flags, Mode::empty()).context("open", name)?;
