@@ -19,7 +19,7 @@ use ctr_core::{
 use ctr_events::Actor;
 use ctr_oci::{CliRuntime, CliRuntimeConfig};
 use ctr_rootfs::RootfsSource;
-use ctr_state::{AutoRemove, NetworkMode, StdinMode};
+use ctr_state::{AutoRemove, NetworkMode, StdinMode, Terminal};
 use ctr_sys::Signal;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("created {}", container.id().short());
     container.start(StartRequest {
         attach: Attach::None,
+        streams: None,
     })?;
     let exit = container.wait(WaitFor::Exit)?;
     println!("ended with {}", exit.code());
@@ -94,6 +95,7 @@ fn config(directory: &std::path::Path, program: PathBuf) -> EngineConfig {
         },
         log: LogDefaults::default(),
         lock_wait: Duration::from_secs(30),
+        keep_events: ctr_state::KEEP_EVENTS,
     }
 }
 
@@ -120,6 +122,7 @@ fn request() -> CreateRequest {
         stop_timeout_s: 10,
         auto_remove: AutoRemove::No,
         runtime: None,
+        terminal: Terminal::No,
         stdin: StdinMode::Null,
         cid_file: None,
         pid_file: None,

@@ -72,7 +72,7 @@ impl Engine {
             tag: None,
         };
         match driver {
-            LogDriver::None => Ok(none),
+            LogDriver::None | LogDriver::Passthrough => Ok(none),
             LogDriver::Journald => {
                 check_journal(Path::new(JOURNAL))?;
                 Ok(LogConfig {

@@ -19,9 +19,10 @@
 //! everything back: a half-made run does not outlive the engine that wanted it.
 //!
 //! # Limitations
-//! No exec sessions, no terminals, no re-adoption of a container whose monitor was killed yet.
+//! No exec sessions, no re-adoption of a container whose monitor was killed yet.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod client;
 mod error;
 pub mod protocol;

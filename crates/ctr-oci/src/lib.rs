@@ -49,23 +49,23 @@ mod runtime;
 mod spec;
 mod version;
 
-pub use oci_spec::runtime::{PosixRlimitType, Process, Spec};
+pub use oci_spec::runtime::{Capability, PosixRlimitType, Process, Spec};
 
 pub use bundle::Bundle;
 pub use call::{GlobalFlags, RuntimeCall, RuntimeId, RuntimeQuery};
 pub use cli_runtime::{CliRuntime, CliRuntimeConfig};
 pub use error::OciError;
 pub use failure::{FailureKind, RuntimeFailure};
-pub use features::RuntimeFeatures;
-pub use find::{RUNTIME_DIRECTORIES, find_runtime};
+pub use features::{FeatureSummary, RuntimeFeatures};
+pub use find::{RUNTIME_DIRECTORIES, check_runtime, find_runtime};
 pub use reply::RuntimeReply;
 pub use runtime::{
-    CreateCall, Created, DeleteMode, KillScope, OciRuntime, RuntimeState, RuntimeStatus, StdioFds,
-    Target,
+    CreateCall, Created, DeleteMode, ExecCall, Executed, KillScope, OciRuntime, RuntimeState,
+    RuntimeStatus, StdioFds, Target,
 };
 pub use spec::{
-    Access, BindMount, CgroupNamespace, DEFAULT_CAPABILITIES, HostFacts, Hostname, MASKED_PATHS,
-    NetworkNamespace, ProcessBuilder, READONLY_PATHS, Rlimit, SpecBuilder, Terminal, UserIds,
-    capabilities,
+    Access, BindMount, CgroupNamespace, DEFAULT_CAPABILITIES, DEFAULT_UMASK, HostFacts, Hostname,
+    MASKED_PATHS, NetworkNamespace, ProcessBuilder, READONLY_PATHS, Rlimit, SHM_SIZE, SpecBuilder,
+    Terminal, UserIds, capabilities,
 };
 pub use version::{Verdict, version_verdict};

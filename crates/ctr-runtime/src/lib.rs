@@ -3,7 +3,7 @@
 //! [`Builtin`] is for programs that run containers; [`oci_runtime_main`] is a whole command line runtime for those who want to call it
 //! as they would call runc. Both keep their state in the same form below the state directory that they are given.
 //!
-//! Only `create` uses the library, in a process that is given up for it; the other verbs act on what is recorded and on the kernel.
+//! Only `create` and `exec` use the library, in a process that is given up for it; the other verbs act on what is recorded and on the kernel.
 //! Around the library this crate
 //! - refuses a specification that asks for what would not be enforced (seccomp, security labels, hooks, user namespaces, …) instead of
 //!   ignoring it,
@@ -11,11 +11,12 @@
 //! - checks the command as the user that will execute it, and says which of "not found" and "not executable" it is,
 //! - executes it with default signal handlers, an empty signal mask, and nothing open but the three standard streams,
 //! - sets the loopback interface of a new network namespace up, and gives the container a session keyring of its own,
+//! - gives the terminal of a process to its user and sets its size,
 //! - names the first process by pid and start time, so that a signal cannot reach a stranger.
 //!
 //! # Limitations
-//! No terminals, no `exec`, no `pause` and `update`, no hooks, no seccomp, no user namespaces; the systemd cgroup driver is not
-//! supported. A frozen cgroup is not thawed when a container is killed.
+//! No hooks, no seccomp, no user namespaces; the systemd cgroup driver is not
+//! supported.
 #![deny(unsafe_code)]
 
 mod bpf;
@@ -25,8 +26,10 @@ mod cli;
 mod create;
 mod devices;
 mod error;
+mod exec;
 mod executor;
 mod features;
+mod library;
 mod library_log;
 mod record;
 mod report;
@@ -36,6 +39,8 @@ mod spec;
     reason = "the system calls without a safe wrapper are here"
 )]
 mod sys;
+mod terminal;
+mod update;
 mod verbs;
 
 pub use builtin::{BUILTIN, Builtin};

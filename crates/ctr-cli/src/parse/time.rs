@@ -33,7 +33,9 @@ pub(crate) fn moment_ahead(flag: &str, text: &str, now_ns: i64) -> Result<i64, C
 }
 
 fn parse(text: &str, from_now: impl Fn(i128) -> i128) -> Option<i64> {
-    ctr_sys::parse_rfc3339(text)
+    // What `events` prints, and podman with it.
+    let time = text.strip_suffix(" +0000 UTC").unwrap_or(text);
+    ctr_sys::parse_rfc3339(time)
         .or_else(|| i64::try_from(unix(text)?).ok())
         .or_else(|| i64::try_from(from_now(duration(text)?)).ok())
 }
@@ -124,6 +126,7 @@ mod tests {
         check("1970-01-01T00:00:01.5Z", SECOND * 3 / 2);
         check("1970-01-01 00:01", 60 * SECOND);
         check("1970-01-01T01:00:00+01:00", 0);
+        check("1970-01-01 00:00:01.000000002 +0000 UTC", SECOND + 2);
     }
 
     #[test]

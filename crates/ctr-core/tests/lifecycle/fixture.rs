@@ -13,6 +13,7 @@ use ctr_events::Actor;
 use ctr_rootfs::{RootfsMode, RootfsSource};
 use ctr_state::{
     AutoRemove, ContainerId, Intent, IntentKind, NetworkMode, Status, StdinMode, StopReason,
+    Terminal,
 };
 use ctr_sys::{
     BootId, Cgroups, Child, Deadline, FileLock, Launch, PidRef, PidStamp, Signal, Stdio, Sync,
@@ -20,6 +21,7 @@ use ctr_sys::{
 };
 use rustix::fs::{CWD, Mode, OFlags};
 
+use crate::fake::open;
 use crate::fake::read_all;
 use crate::journal::Journal;
 
@@ -56,6 +58,7 @@ pub(crate) fn config(base: &Path) -> EngineConfig {
         },
         log: LogDefaults::default(),
         lock_wait: GUARD,
+        keep_events: ctr_state::KEEP_EVENTS,
     }
 }
 
@@ -89,7 +92,7 @@ impl Fixture {
         let rootfs = tree(&path.join("rootfs"));
         Self {
             engine: Engine::open(config).unwrap(),
-            gate: open_pipe(&path.join("gate"), OFlags::RDWR | OFlags::NONBLOCK),
+            gate: open(&path.join("gate"), OFlags::RDWR | OFlags::NONBLOCK),
             base,
             rootfs,
         }
@@ -123,6 +126,7 @@ impl Fixture {
             stop_timeout_s: 10,
             auto_remove: AutoRemove::No,
             runtime: None,
+            terminal: Terminal::No,
             stdin: StdinMode::Null,
             cid_file: None,
             pid_file: None,
@@ -158,7 +162,7 @@ impl Fixture {
 
     /// Returns when the runtime has stopped on its cue.
     pub(crate) fn await_pause(&self) {
-        read_all(open_pipe(&self.path("reached"), OFlags::RDONLY));
+        read_all(open(&self.path("reached"), OFlags::RDONLY));
     }
 
     /// Lets the runtime go on, if it is still there.
@@ -254,11 +258,6 @@ impl Drop for Fixture {
     }
 }
 
-fn open_pipe(path: &Path, flags: OFlags) -> OwnedFd {
-    let flags = flags | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).unwrap()
-}
-
 fn tree(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut left = vec![root.to_owned()];
@@ -275,9 +274,10 @@ fn tree(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-pub(crate) fn detached() -> StartRequest {
+pub(crate) fn detached() -> StartRequest<'static> {
     StartRequest {
         attach: Attach::None,
+        streams: None,
     }
 }
 

@@ -8,11 +8,12 @@ mod refused;
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
-use ctr_sys::CgroupMode;
-use oci_spec::runtime::{Linux, LinuxNamespaceType, Spec};
+use ctr_sys::{CgroupMode, Root};
+use oci_spec::runtime::{Linux, LinuxNamespaceType, Process, Spec};
 
 use crate::devices::{self, DeviceRule};
 use crate::error::{Result, RuntimeError};
+use crate::terminal::Terminal;
 
 /// Larger specifications are refused.
 const SPEC_LIMIT: u64 = 16 << 20;
@@ -35,6 +36,8 @@ pub(crate) struct Checked {
     pub(crate) cgroup: String,
     /// The device rules in force.
     pub(crate) devices: Vec<DeviceRule>,
+    /// The terminal of the first process.
+    pub(crate) terminal: Terminal,
     /// What to do with `lo`.
     pub(crate) loopback: Loopback,
     /// The annotations, for `state`.
@@ -51,6 +54,24 @@ pub(crate) fn load(bundle: &Path, mode: CgroupMode) -> Result<Checked> {
         source,
     })?;
     check(spec, bundle, mode)
+}
+
+/// Reads a process to be executed in a container, in the form of `process` in a specification.
+pub(crate) fn read_process(path: &Path) -> Result<Process> {
+    let bytes = read_limited(path)?;
+    serde_json::from_slice(&bytes).map_err(|source| RuntimeError::Corrupt {
+        path: path.to_owned(),
+        form: "the process of an OCI runtime specification",
+        source,
+    })
+}
+
+/// Checks and corrects a process that is to be executed in the container whose root is `tree`.
+pub(crate) fn check_process(mut process: Process, tree: &Root) -> Result<(Process, Terminal)> {
+    refused::check_process(&process)?;
+    let terminal = Terminal::asked(&process)?;
+    corrected::correct_process(&mut process, tree)?;
+    Ok((process, terminal))
 }
 
 fn read_limited(path: &Path) -> Result<Vec<u8>> {
@@ -82,6 +103,7 @@ fn check(mut spec: Spec, bundle: &Path, mode: CgroupMode) -> Result<Checked> {
     let checked = Checked {
         cgroup: cgroup_path(linux)?,
         devices: devices::effective(rules.unwrap_or_default())?,
+        terminal: Terminal::asked(spec.process().as_ref().ok_or_else(|| missing("process"))?)?,
         loopback: loopback(linux),
         annotations: spec.annotations().clone().unwrap_or_default(),
         spec: Spec::default(),
@@ -220,7 +242,6 @@ mod tests {
             ),
             (json!({ "process": { "selinuxLabel": "x" } }), v1),
             (json!({ "process": { "apparmorProfile": "x" } }), v1),
-            (json!({ "process": { "terminal": true } }), v1),
             (json!({ "hooks": { "poststop": [{ "path": "/x" }] } }), v1),
             (json!({ "ociVersion": "2.0.0" }), v1),
             (resources(json!({ "unified": { "memory.high": "1" } })), v1),

@@ -4,12 +4,15 @@
     reason = "these are tests, though without the harness that marks them as such"
 )]
 
+mod agreement;
 mod command_line;
 mod devices;
+mod exec;
 mod failures;
 mod lifecycle;
 mod process;
 mod sandbox;
+mod terminals;
 
 use std::panic::catch_unwind;
 
@@ -42,6 +45,13 @@ const CASES: &[Case] = cases![
     process::the_host_name_is_its_own,
     process::streams_are_handed_over,
     process::a_pipe_can_be_opened_again_by_the_user,
+    terminals::the_program_has_the_terminal,
+    terminals::a_shell_controls_its_jobs,
+    terminals::a_terminal_belongs_to_the_user,
+    terminals::a_waiting_process_has_the_terminal_alone,
+    terminals::the_session_is_told_when_the_terminal_goes,
+    terminals::terminal_and_console_socket_come_together,
+    terminals::what_lies_at_dev_console_is_not_followed,
     failures::commands_that_cannot_be_executed_are_told_apart,
     failures::what_only_fails_at_execution_ends_with_126_or_127,
     failures::unenforceable_specifications_are_refused_before_anything_happens,
@@ -52,6 +62,13 @@ const CASES: &[Case] = cases![
     devices::rules_hold_on_this_machine,
     devices::rules_hold_on_a_unified_hierarchy,
     devices::containers_live_and_die_on_a_unified_hierarchy,
+    exec::a_process_joins_the_container,
+    exec::a_process_has_a_terminal_of_its_own,
+    exec::what_cannot_be_executed_is_told_apart_and_leaves_nothing,
+    exec::nothing_is_inherited_but_what_is_asked_for,
+    exec::a_paused_container_stands_still,
+    exec::pausing_works_on_a_unified_hierarchy,
+    agreement::runc_answers_the_same,
     command_line::the_verbs_work_as_those_of_runc,
     command_line::errors_go_to_the_log_and_leave_nothing,
     command_line::features_and_version_are_told,
