@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use ctr_sys::Root;
+use ctr_sys::{Root, SysError};
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -94,7 +94,7 @@ impl ConfigFile {
         let relative = path.strip_prefix("/").unwrap_or(path);
         let Some(bytes) = root
             .read(relative, MAX_BYTES)
-            .map_err(|error| failed(error.to_string()))?
+            .map_err(|error| failed(cause(&error)))?
         else {
             return match presence {
                 Presence::Optional => Ok(Self::default()),
@@ -103,7 +103,7 @@ impl ConfigFile {
         };
         let metadata = root
             .metadata(relative)
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| failed(cause(&error)))?;
         if metadata.is_none_or(|found| {
             found.mode & WRITABLE_BY_OTHERS != 0 || ![0, euid].contains(&found.uid)
         }) {
@@ -124,6 +124,9 @@ impl ConfigFile {
             runtime::check(name).map_err(|why| format!("default_runtime \"{name}\": {why}"))?;
         }
         for (name, Programs(paths)) in &file.runtimes {
+            if name == "default_runtime" {
+                return Err("default_runtime must stand before [runtimes]".to_owned());
+            }
             runtime::check_name(name).map_err(|why| format!("runtimes.{name}: {why}"))?;
             if paths.is_empty() {
                 return Err(format!("runtimes.{name}: the list is empty"));
@@ -137,6 +140,11 @@ impl ConfigFile {
         }
         Ok(file)
     }
+}
+
+/// The reason alone: the file is named already.
+fn cause(error: &SysError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn located(text: &str, error: &toml::de::Error) -> String {
@@ -222,6 +230,12 @@ mod tests {
             "[runtimes]\nmine = \"bin/mine\"",
             &expect![[r#"
             error: runtimes.mine "bin/mine": must be an absolute path
+        "#]],
+        );
+        check(
+            "[runtimes]\nmine = \"/m\"\ndefault_runtime = \"mine\"",
+            &expect![[r#"
+            error: default_runtime must stand before [runtimes]
         "#]],
         );
         check(
