@@ -1,14 +1,14 @@
 //! Runtimes chosen by path, runtimes that go away, runtimes that misbehave.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::harness::base::find;
 use crate::harness::case::cases;
 use crate::harness::env::Env;
-use crate::harness::tree::{copy_program, mode, write_program};
+use crate::harness::tree::{copy_program, mode, write, write_program};
 
 cases! {
     Full by_path_and_remembered,
@@ -86,7 +86,7 @@ fn writable_by_others(env: &Env) -> Result<()> {
 /// The words before a verb for a configuration file with this text.
 fn configured(env: &Env, text: &str) -> Result<[String; 2]> {
     let file = env.path("ctr.toml");
-    fs::write(&file, text).context("write the configuration")?;
+    write(&file, text)?;
     mode(&file, 0o600)?;
     Ok(["--config".to_owned(), file.to_string_lossy().into_owned()])
 }
@@ -153,7 +153,7 @@ fn kept_when_the_name_means_another(env: &Env) -> Result<()> {
 /// Configured, built-in and installed runtimes, with what they can do; one that cannot be asked has its reason.
 fn told_by_info(env: &Env) -> Result<()> {
     let text = env.path("text").to_string_lossy().into_owned();
-    fs::write(&text, "text").context("write a file")?;
+    write(Path::new(&text), "text")?;
     let good = copy_of_runc(env, "runc-good")?;
     let config = format!("[runtimes]\nbad = \"{text}\"\nmine = \"{good}\"\n");
     let [flag, file] = configured(env, &config)?;
