@@ -6,8 +6,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    Context, cleanup, create, exists, info, inspect, kill, logs, ps, rm, run, start, stop, version,
-    wait,
+    Context, attach, cleanup, create, events, exists, info, inspect, kill, logs, ps, rm, run,
+    start, stop, version, wait,
 };
 use crate::error::{CommandError, Outcome, Rule};
 use crate::io::Io;
@@ -55,6 +55,8 @@ pub(crate) enum Verb {
     /// Manage containers: the commands above, and a few of their own
     #[command(subcommand)]
     Container(ContainerVerb),
+    /// Show what happened to containers, and what happens
+    Events(events::Args),
     /// Show the engine, its runtimes and the host
     Info(info::Args),
     /// Show the version of this program
@@ -72,6 +74,8 @@ pub(crate) enum Shared {
     Run(run::Args),
     /// Start containers that do not run
     Start(start::Args),
+    /// Attach to the streams of a running container
+    Attach(attach::Args),
     /// Stop containers: a signal, then KILL after a time
     Stop(stop::Args),
     /// Send a signal to containers
@@ -114,6 +118,7 @@ impl Verb {
             Self::Container(
                 ContainerVerb::Cleanup(_) | ContainerVerb::Exists(_) | ContainerVerb::Ls(_),
             )
+            | Self::Events(_)
             | Self::Info(_)
             | Self::Version(_) => Rule::General,
         }
@@ -128,6 +133,7 @@ impl Verb {
             Self::Container(ContainerVerb::Cleanup(args)) => cleanup::run(&args, context, io),
             Self::Container(ContainerVerb::Exists(args)) => exists::run(&args, context),
             Self::Container(ContainerVerb::Ls(args)) => ps::run(&args, context, io),
+            Self::Events(args) => events::run(&args, context, io),
             Self::Info(args) => info::run(&args, context, io),
             Self::Version(args) => version::run(&args, io),
         }
@@ -141,6 +147,7 @@ impl Shared {
             Self::Rm(_) => Rule::Remove,
             Self::Create(_)
             | Self::Start(_)
+            | Self::Attach(_)
             | Self::Stop(_)
             | Self::Kill(_)
             | Self::Ps(_)
@@ -155,6 +162,7 @@ impl Shared {
             Self::Create(args) => create::run(&args, context, io),
             Self::Run(args) => run::run(&args, context, io),
             Self::Start(args) => start::run(&args, context, io),
+            Self::Attach(args) => attach::run(&args, context, io),
             Self::Stop(args) => stop::run(&args, context, io),
             Self::Kill(args) => kill::run(&args, context, io),
             Self::Rm(args) => rm::run(&args, context, io),

@@ -1,9 +1,12 @@
 //! One module a verb: `Args` of plain strings, and `run`, which makes a request of them, calls the engine once and renders the answer.
 
+pub(crate) mod attach;
 pub(crate) mod cleanup;
+mod client;
 pub(crate) mod create;
 mod create_options;
 mod create_request;
+pub(crate) mod events;
 pub(crate) mod exists;
 mod foreground;
 pub(crate) mod info;
@@ -11,6 +14,7 @@ pub(crate) mod inspect;
 pub(crate) mod kill;
 pub(crate) mod logs;
 pub(crate) mod ps;
+mod ps_request;
 mod ps_row;
 pub(crate) mod rm;
 pub(crate) mod run;

@@ -2,10 +2,19 @@
 //!
 //! ```toml
 //! default_runtime = "crun"
+//! detach_keys = "ctrl-p,ctrl-q"
 //!
 //! [runtimes]
 //! mine = "/opt/runtime/bin/mine"
 //! runc = ["/usr/local/sbin/runc", "/usr/sbin/runc"]
+//!
+//! [events]
+//! keep = 50000
+//!
+//! [log]
+//! driver = "k8s-file"
+//! max_size = "10m"
+//! max_file = 3
 //! ```
 //!
 //! Of a list of programs, the first that exists is meant. A container stays with the program that its name meant when it was created; where
@@ -13,19 +22,26 @@
 //!
 //! The file names programs that are executed with the rights of the engine, so one that others may write to is refused.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::path::{Path, PathBuf};
+mod tables;
 
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use ctr_exec::DetachKeys;
 use ctr_sys::{Root, SysError};
-use serde::de::{self, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::error::CommandError;
 use crate::parse::runtime;
 
+pub(crate) use tables::{EventsTable, LogTable, Programs};
+
 /// No sensible configuration is larger.
 const MAX_BYTES: u64 = 1 << 20;
+
+/// How many events may be kept: enough for a reader to keep up, and no more than are trimmed in a moment.
+const KEEP: RangeInclusive<u64> = 100..=10_000_000;
 
 /// Write permission of the group and of others.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -36,41 +52,17 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 pub(crate) struct ConfigFile {
     /// The runtime of containers that name none.
     pub(crate) default_runtime: Option<String>,
+    /// As `--detach-keys` of clients that say nothing else.
+    pub(crate) detach_keys: Option<String>,
     /// Runtimes by name, each the absolute path of its program.
     #[serde(default)]
     pub(crate) runtimes: BTreeMap<String, Programs>,
-}
-
-/// The program of a runtime, or several of which the first that exists is meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Programs(pub(crate) Vec<PathBuf>);
-
-impl<'de> Deserialize<'de> for Programs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ProgramsVisitor)
-    }
-}
-
-struct ProgramsVisitor;
-
-impl<'de> Visitor<'de> for ProgramsVisitor {
-    type Value = Programs;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a path or a list of paths")
-    }
-
-    fn visit_str<E: de::Error>(self, path: &str) -> Result<Programs, E> {
-        Ok(Programs(vec![path.into()]))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Programs, A::Error> {
-        let mut paths = Vec::new();
-        while let Some(path) = list.next_element()? {
-            paths.push(path);
-        }
-        Ok(Programs(paths))
-    }
+    /// The journal of events.
+    #[serde(default)]
+    pub(crate) events: EventsTable,
+    /// The logs of containers whose flags say nothing else.
+    #[serde(default)]
+    pub(crate) log: LogTable,
 }
 
 /// Whether a file that is not there is fine.
@@ -124,8 +116,8 @@ impl ConfigFile {
             runtime::check(name).map_err(|why| format!("default_runtime \"{name}\": {why}"))?;
         }
         for (name, Programs(paths)) in &file.runtimes {
-            if name == "default_runtime" {
-                return Err("default_runtime must stand before [runtimes]".to_owned());
+            if ["default_runtime", "detach_keys"].contains(&name.as_str()) {
+                return Err(format!("{name} must stand before [runtimes]"));
             }
             runtime::check_name(name).map_err(|why| format!("runtimes.{name}: {why}"))?;
             if paths.is_empty() {
@@ -138,6 +130,17 @@ impl ConfigFile {
                 ));
             }
         }
+        if let Some(keys) = &file.detach_keys {
+            keys.parse::<DetachKeys>()
+                .map_err(|refused| format!("detach_keys: {refused}"))?;
+        }
+        if let Some(keep) = file.events.keep.filter(|keep| !KEEP.contains(keep)) {
+            let (least, most) = (KEEP.start(), KEEP.end());
+            return Err(format!(
+                "events.keep {keep}: must be from {least} to {most}"
+            ));
+        }
+        file.log.defaults()?;
         Ok(file)
     }
 }
@@ -181,22 +184,22 @@ mod tests {
     #[test]
     fn a_whole_file() {
         check(
-            "default_runtime = \"crun\"\n[runtimes]\nmine = \"/opt/mine\"\n",
+            "default_runtime = \"crun\"\n[runtimes]\nmine = \"/opt/mine\"\n[events]\nkeep = 500\n",
             &expect![[r#"
-                ConfigFile { default_runtime: Some("crun"), runtimes: {"mine": Programs(["/opt/mine"])} }
+                ConfigFile { default_runtime: Some("crun"), detach_keys: None, runtimes: {"mine": Programs(["/opt/mine"])}, events: EventsTable { keep: Some(500) }, log: LogTable { driver: None, max_size: None, max_file: None } }
             "#]],
         );
         check(
             "[runtimes]\nrunc = [\"/a/runc\", \"/b/runc\"]\n",
             &expect![[r#"
-                ConfigFile { default_runtime: None, runtimes: {"runc": Programs(["/a/runc", "/b/runc"])} }
+                ConfigFile { default_runtime: None, detach_keys: None, runtimes: {"runc": Programs(["/a/runc", "/b/runc"])}, events: EventsTable { keep: None }, log: LogTable { driver: None, max_size: None, max_file: None } }
             "#]],
         );
         check(
             "",
             &expect![[r#"
-            ConfigFile { default_runtime: None, runtimes: {} }
-        "#]],
+                ConfigFile { default_runtime: None, detach_keys: None, runtimes: {}, events: EventsTable { keep: None }, log: LogTable { driver: None, max_size: None, max_file: None } }
+            "#]],
         );
     }
 
@@ -205,13 +208,31 @@ mod tests {
         check(
             "\ndefault_runtme = \"crun\"\n",
             &expect![[r#"
-            error: line 2: unknown field `default_runtme`, expected `default_runtime` or `runtimes`
-        "#]],
+                error: line 2: unknown field `default_runtme`, expected one of `default_runtime`, `detach_keys`, `runtimes`, `events`, `log`
+            "#]],
         );
         check(
             "default_runtime = 3",
             &expect![[r#"
             error: line 1: invalid type: integer `3`, expected a string
+        "#]],
+        );
+        check(
+            "[events]\nkeep = 99",
+            &expect![[r#"
+            error: events.keep 99: must be from 100 to 10000000
+        "#]],
+        );
+        check(
+            "[events]\nkeep = -1",
+            &expect![[r#"
+            error: line 2: invalid value: integer `-1`, expected u64
+        "#]],
+        );
+        check(
+            "detach_keys = \"ctrl-1\"",
+            &expect![[r#"
+            error: detach_keys: invalid detach keys "ctrl-1": allowed are single characters, ctrl-X with X one of a-z @ [ \ ] ^ _, or DEL, separated by commas; nothing to have none
         "#]],
         );
         check(
@@ -266,6 +287,30 @@ mod tests {
             "[runtimes]\n\"a/b\" = \"/bin/mine\"",
             &expect![[r#"
             error: runtimes.a/b: a runtime's name is [a-z0-9][a-z0-9._-]*, at most 64 characters
+        "#]],
+        );
+        check(
+            "[log]\ndriver = \"syslog\"",
+            &expect![[r#"
+                error: log.driver "syslog": the log drivers are k8s-file (also as json-file), journald, none and passthrough
+            "#]],
+        );
+        check(
+            "[log]\nmax_size = \"big\"",
+            &expect![[r#"
+            error: log.max_size "big": must be a size such as 500k, 10m or 1.5g (0 for no limit)
+        "#]],
+        );
+        check(
+            "[log]\nmax_file = 0",
+            &expect![[r#"
+            error: log.max_file "0": must be at least 1
+        "#]],
+        );
+        check(
+            "[log]\ncompress = true",
+            &expect![[r#"
+            error: line 2: unknown field `compress`, expected one of `driver`, `max_size`, `max_file`
         "#]],
         );
     }

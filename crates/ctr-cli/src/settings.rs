@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use ctr_core::{EngineConfig, Runtimes};
 use ctr_events::Actor;
+use ctr_exec::DetachKeys;
 use ctr_runtime::{BUILTIN, Builtin};
+use ctr_state::KEEP_EVENTS;
 
 use crate::cli::Globals;
 use crate::config_file::{ConfigFile, Presence};
@@ -68,6 +70,8 @@ pub(crate) fn resolve(
 ) -> Result<EngineConfig, CommandError> {
     require_root(host)?;
     let file = read_config(globals, host)?;
+    // The file's values were checked when it was read.
+    let log = file.log.defaults().map_err(CommandError::failed)?;
     if let Some(name) = &globals.runtime {
         runtime::check(name).map_err(|why| CommandError::value("--runtime", name, why))?;
     }
@@ -97,9 +101,23 @@ pub(crate) fn resolve(
         default_runtime: default_runtime.unwrap_or_else(|| BUILTIN.to_owned()),
         cgroup_parent: CGROUP_PARENT.to_owned(),
         clock: ctr_sys::now_ns,
+        log,
         actor: actor(host),
         lock_wait: patience.lock_wait(),
+        keep_events: file.events.keep.unwrap_or(KEEP_EVENTS),
     })
+}
+
+/// The keys that detach a client whose flags name none.
+///
+/// # Errors
+/// A faulty configuration file.
+pub(crate) fn detach_keys(globals: &Globals, host: &Host) -> Result<DetachKeys, CommandError> {
+    let Some(keys) = read_config(globals, host)?.detach_keys else {
+        return Ok(DetachKeys::usual());
+    };
+    keys.parse()
+        .map_err(|refused| CommandError::flag("detach_keys", refused))
 }
 
 fn read_config(globals: &Globals, host: &Host) -> Result<ConfigFile, CommandError> {

@@ -9,7 +9,7 @@ use ctr_events::EventKind;
 use ctr_oci::{Hostname, RuntimeFeatures};
 use ctr_rootfs::{Rootfs, RootfsSource, UserSpec, mount_destination};
 use ctr_state::{
-    AutoRemove, Config, ContainerId, ContainerName, IntentKind, LogConfig, NetworkMode,
+    AutoRemove, Config, ContainerId, ContainerName, IntentKind, LogDriver, NetworkMode,
     NewContainer, ProcessConfig, RootfsConfig, RootfsMode, StateError, Status, StdinMode, Terminal,
     VolumeConfig, names,
 };
@@ -18,6 +18,7 @@ use ctr_sys::{PidRef, Signal, SysError, remove_tree};
 use crate::container::{Container, LockedContainer};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::log_options::LogOptions;
 use crate::undo::Undo;
 
 /// What a container is to be. There is no default: whoever asks says everything.
@@ -55,12 +56,16 @@ pub struct CreateRequest {
     pub auto_remove: AutoRemove,
     /// The runtime's name or path; `None` for the engine's default.
     pub runtime: Option<String>,
+    /// Whether its program has a terminal.
+    pub terminal: Terminal,
     /// What its program reads.
     pub stdin: StdinMode,
     /// A file to write the id to; it must not exist, and goes with the container.
     pub cid_file: Option<PathBuf>,
     /// A file to write the pid of each run's first process to.
     pub pid_file: Option<PathBuf>,
+    /// Its log.
+    pub log: LogOptions,
     /// The command line that asked for it.
     pub create_command: Vec<String>,
 }
@@ -174,6 +179,11 @@ impl Engine {
             .runtime
             .as_ref()
             .unwrap_or(&self.config().default_runtime);
+        let log = self.log_config(&id, request.log)?;
+        if (log.driver, request.terminal) == (LogDriver::Passthrough, Terminal::Yes) {
+            let why = "a container with a terminal does not have its starter's streams";
+            return Err(EngineError::invalid("log driver", &log.driver.name(), why));
+        }
         Ok(Config {
             version: Config::VERSION,
             created_ns: self.now_ns(),
@@ -191,7 +201,7 @@ impl Engine {
                 env: request.env,
                 cwd: request.cwd.unwrap_or_else(|| PathBuf::from("/")),
                 user: request.user,
-                terminal: Terminal::No,
+                terminal: request.terminal,
                 stdin: request.stdin,
             },
             volumes: request.volumes,
@@ -206,10 +216,7 @@ impl Engine {
             cgroup_path: self.cgroup_path(&id),
             pid_file: request.pid_file,
             cid_file: request.cid_file,
-            log: LogConfig {
-                driver: "k8s-file".to_owned(),
-                path: self.layout().log(&id),
-            },
+            log,
             id,
         })
     }

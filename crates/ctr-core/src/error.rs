@@ -56,6 +56,14 @@ pub enum EngineError {
         /// Which.
         signal: Signal,
     },
+    /// The container's output is kept nowhere.
+    #[error("container {name} has no logs: its log driver is {driver}")]
+    NoLogs {
+        /// The container.
+        name: String,
+        /// The driver's name.
+        driver: &'static str,
+    },
     /// A process did not end although it was killed.
     #[error("process {pid} of container {name} is still there {waited_s} s after SIGKILL")]
     Unkillable {
@@ -145,6 +153,12 @@ impl EngineError {
         }
     }
 
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self::State(StateError::NotFound {
+            what: what.to_owned(),
+        })
+    }
+
     /// The exit code that the failure of a run has by convention.
     pub fn exit_hint(&self) -> ExitHint {
         match self {
@@ -155,6 +169,7 @@ impl EngineError {
             Self::WrongStatus { .. }
             | Self::Invalid { .. }
             | Self::Interrupted { .. }
+            | Self::NoLogs { .. }
             | Self::Unkillable { .. }
             | Self::State(_)
             | Self::Rootfs(_)

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use ctr_exec::frames::{self, Frame};
+use ctr_exec::frames::{self, Frame, Receiver};
 use ctr_sys::{
     Cgroups, Child, Deadline, Launch, PidStamp, Ready, Signal, SignalFd, connect_seqpacket,
     protected_executable, seqpacket_pair, wait_either, wait_readable,
 };
 
+use crate::answer::{gone, parse_reply, unexpected, would_block};
 use crate::error::MonitorError;
 use crate::files;
 use crate::protocol::{
@@ -39,6 +40,7 @@ const CONNECTION: i32 = 3;
 #[derive(Debug)]
 pub struct MonitorClient {
     connection: OwnedFd,
+    receiver: Receiver,
     early: VecDeque<Frame>,
 }
 
@@ -108,6 +110,7 @@ impl MonitorClient {
     fn new(connection: OwnedFd) -> Self {
         Self {
             connection,
+            receiver: Receiver::new(),
             early: VecDeque::new(),
         }
     }
@@ -234,12 +237,14 @@ impl MonitorClient {
             if !self.wait_reply(deadline, signals)? {
                 return Err(MonitorError::NoAnswer { request: verb });
             }
-            match frames::receive(self.connection.as_fd())? {
+            match self.receiver.receive(self.connection.as_fd())? {
                 Frame::End => return Err(MonitorError::Gone { request: verb }),
                 Frame::Message(bytes, fds) => match parse_reply(&bytes)? {
                     Reply::Failed(failure) => return Err(failure.into()),
                     // Not an answer: it belongs to the attached streams.
-                    Reply::Exit(_) => self.early.push_back(Frame::Message(bytes, fds)),
+                    Reply::Exit(_) | Reply::Dropped { .. } => {
+                        self.early.push_back(Frame::Message(bytes, fds));
+                    }
                     reply @ (Reply::Created { .. } | Reply::Done | Reply::Status(_)) => {
                         return Ok(reply);
                     }
@@ -302,15 +307,16 @@ impl MonitorClient {
     /// When the connection is broken.
     pub fn try_send_stdin(&self, bytes: &[u8]) -> Result<bool, MonitorError> {
         let packet = frames::data_packet(frames::Stream::Stdin, bytes);
-        match self.send_packet(&packet, &[]) {
-            Ok(()) => Ok(true),
-            Err(MonitorError::Connection { source, .. })
-                if source.kind() == std::io::ErrorKind::WouldBlock =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
+        would_block(self.send_packet(&packet, &[]))
+    }
+
+    /// Sends a request without waiting for its answer, which comes among the frames; false when the monitor has no room now (of a
+    /// non-blocking connection).
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn try_send(&self, request: &Request) -> Result<bool, MonitorError> {
+        would_block(self.send_message(request, &[]))
     }
 
     fn send_packet(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), MonitorError> {
@@ -335,7 +341,7 @@ impl MonitorClient {
         if let Some(frame) = self.early.pop_front() {
             return Ok(Some(frame));
         }
-        match frames::receive(self.connection.as_fd()) {
+        match self.receiver.receive(self.connection.as_fd()) {
             Ok(frame) => Ok(Some(frame)),
             Err(ctr_exec::ExecError::Stream { source, .. })
                 if source.kind() == std::io::ErrorKind::WouldBlock =>
@@ -351,40 +357,4 @@ impl AsFd for MonitorClient {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.connection.as_fd()
     }
-}
-
-/// A message of the monitor.
-///
-/// # Errors
-/// [`MonitorError::BadAnswer`] when it is not of the protocol.
-pub(crate) fn parse_reply(bytes: &[u8]) -> Result<Reply, MonitorError> {
-    serde_json::from_slice(bytes).map_err(|error| MonitorError::BadAnswer {
-        why: error.to_string(),
-    })
-}
-
-impl Reply {
-    /// Parses a message frame.
-    ///
-    /// # Errors
-    /// [`MonitorError::BadAnswer`] when it is not of the protocol.
-    pub fn parse(bytes: &[u8]) -> Result<Self, MonitorError> {
-        parse_reply(bytes)
-    }
-}
-
-fn unexpected(reply: &Reply) -> MonitorError {
-    MonitorError::BadAnswer {
-        why: format!("unexpected reply {reply:?}"),
-    }
-}
-
-/// A write to a monitor that has ended says the same as its silence.
-fn gone(error: MonitorError, request: &'static str) -> MonitorError {
-    if let MonitorError::Connection { source, .. } = &error
-        && source.kind() == std::io::ErrorKind::BrokenPipe
-    {
-        return MonitorError::Gone { request };
-    }
-    error
 }

@@ -117,6 +117,15 @@ impl From<SysError> for WireFailure {
     }
 }
 
+impl From<ExecError> for WireFailure {
+    fn from(error: ExecError) -> Self {
+        if let ExecError::Sys(error) = error {
+            return error.into();
+        }
+        Self::own("use", "the container's terminal", &error.to_string())
+    }
+}
+
 impl From<WireFailure> for MonitorError {
     fn from(failure: WireFailure) -> Self {
         match failure {

@@ -1,11 +1,12 @@
 //! What engine and monitor say to each other.
 //!
 //! Messages are JSON objects in frames ([`ctr_exec::frames`]). Every request gets exactly one reply on its connection, in order. A
-//! connection that has sent [`Request::Attach`] also receives output frames, and one [`Reply::Exit`] after the last of them.
+//! connection that has sent [`Request::Attach`] also receives output frames, and one [`Reply::Exit`] (or [`Reply::Dropped`]) after the last of them.
 //! Unknown fields are ignored; a request of another [`VERSION`] is refused with a reply.
 
 use std::path::PathBuf;
 
+use ctr_exec::WindowSize;
 use ctr_sys::{PidStamp, Signal};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,13 @@ pub enum Request {
     Start,
     /// Send me the output from now on.
     Attach(AttachRequest),
+    /// Stop sending; the end of this connection, which follows, means nothing more.
+    Detach,
+    /// The terminal of this client has this size now. Nothing happens to a container without a terminal.
+    Resize {
+        /// Which.
+        size: WindowSize,
+    },
     /// Send a signal to the container's first process.
     Signal {
         /// Which.
@@ -59,6 +67,8 @@ impl Request {
             Self::Commit => "keep the container",
             Self::Start => "start the container",
             Self::Attach(_) => "attach",
+            Self::Detach => "detach",
+            Self::Resize { .. } => "resize the terminal",
             Self::Signal { .. } => "send a signal",
             Self::Status => "tell its status",
             Self::Cleaned => "end",
@@ -82,6 +92,9 @@ pub struct CreateRequest {
     pub mounts: Vec<MountTarget>,
     /// Whether standard input stays open for clients.
     pub stdin: StdinMode,
+    /// What the container's standard streams are.
+    #[serde(default)]
+    pub streams: Streams,
     /// The container's control group, for counting what the kernel killed in it.
     pub cgroup_path: String,
     /// The control group that the monitor enters where it was not started in it; `None`: it stays where it is.
@@ -133,15 +146,50 @@ pub enum StdinMode {
     Open,
 }
 
+/// What a container's standard streams are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Streams {
+    /// Pipes to the monitor.
+    #[default]
+    Pipes,
+    /// A pseudo-terminal whose master the monitor has.
+    Terminal,
+    /// Three descriptors that come after those of the mounts. The monitor keeps none of them, so it has nothing to log or to copy.
+    Given,
+}
+
 /// Where output is logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "driver")]
 pub enum LogTarget {
+    /// Nowhere.
+    None,
     /// A file in the Kubernetes text form.
     K8sFile {
         /// Its path.
         path: PathBuf,
+        /// The most bytes that the file holds before it is put aside; `None` for no limit.
+        #[serde(default)]
+        max_size: Option<u64>,
+        /// How many files there are at most, with those put aside (`PATH.1`, `PATH.2`, …, older and older); at least 1.
+        #[serde(default = "one_file")]
+        max_files: u32,
     },
+    /// The journal of the host.
+    Journald {
+        /// Its socket.
+        socket: PathBuf,
+        /// The container's name.
+        name: String,
+        /// What its entries are marked with.
+        #[serde(default)]
+        tag: Option<String>,
+    },
+}
+
+fn one_file() -> u32 {
+    1
 }
 
 /// The command that cleans up after a container.
@@ -156,8 +204,11 @@ pub struct CleanupCommand {
 /// How a client attaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachRequest {
-    /// Whether it will clean up when the container has ended.
+    /// Whether it will clean up when the container has ended; such a client is the container's foreground.
     pub cleanup: CleanupPromise,
+    /// The size of its terminal, which the container's terminal takes over.
+    #[serde(default)]
+    pub window: Option<WindowSize>,
 }
 
 /// Who cleans up after the exit.
@@ -189,6 +240,11 @@ pub enum Reply {
     Failed(WireFailure),
     /// The container has ended; the last thing an attached client receives.
     Exit(ExitRecord),
+    /// The client took too little while others waited; the last thing that it receives. The container goes on.
+    Dropped {
+        /// Bytes of output that were not sent to it.
+        missed: u64,
+    },
 }
 
 /// How the container and the monitor are.

@@ -51,7 +51,7 @@ pub use cgroup::{CgroupMode, Cgroups};
 pub use child::{Child, ExitStatus, reap_any};
 pub use deadline::Deadline;
 pub use error::{SysError, SysResult};
-pub use fork::{HELPER_PANICKED, fork_helper, is_single_threaded};
+pub use fork::{HELPER_PANICKED, fork_companion, fork_helper, is_single_threaded};
 pub use launch::{Launch, Stdio};
 pub use liveness::Liveness;
 pub use lock::{FileLock, LockError, LockHolder};
@@ -68,8 +68,8 @@ pub use replace::{Sync, create_private_dir, replace_file, sync_directory};
 pub use root::{FileKind, Metadata, Root};
 pub use signal::{Signal, SignalFd, SignalInfo, UnknownSignal};
 pub use socket::{
-    MAX_PACKET_FDS, Packet, accept, bind_seqpacket, connect_seqpacket, peer_uid, recv_packet,
-    send_packet, seqpacket_pair,
+    MAX_PACKET_FDS, Packet, accept, bind_seqpacket, bind_stream, connect_seqpacket, peer_uid,
+    recv_packet, recv_packet_into, send_packet, seqpacket_pair,
 };
-pub use time::{now_ns, rfc3339};
+pub use time::{now_ns, parse_rfc3339, rfc3339};
 pub use tree::remove_tree;

@@ -31,14 +31,9 @@ pub fn seqpacket_pair() -> SysResult<(OwnedFd, OwnedFd)> {
     .context("open", || "a pair of sockets".to_owned())
 }
 
-fn socket() -> SysResult<OwnedFd> {
-    rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .context("open", || "a socket".to_owned())
+fn socket(kind: SocketType) -> SysResult<OwnedFd> {
+    rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
+        .context("open", || "a socket".to_owned())
 }
 
 fn address(dir: BorrowedFd<'_>, name: &str) -> SysResult<SocketAddrUnix> {
@@ -53,7 +48,19 @@ fn address(dir: BorrowedFd<'_>, name: &str) -> SysResult<SocketAddrUnix> {
 /// # Errors
 /// When the name is taken or the directory cannot be written.
 pub fn bind_seqpacket(dir: BorrowedFd<'_>, name: &str) -> SysResult<OwnedFd> {
-    let listener = socket()?;
+    bind(dir, name, SocketType::SEQPACKET)
+}
+
+/// As [`bind_seqpacket`], of type `SOCK_STREAM`: what OCI runtimes connect to.
+///
+/// # Errors
+/// As [`bind_seqpacket`].
+pub fn bind_stream(dir: BorrowedFd<'_>, name: &str) -> SysResult<OwnedFd> {
+    bind(dir, name, SocketType::STREAM)
+}
+
+fn bind(dir: BorrowedFd<'_>, name: &str, kind: SocketType) -> SysResult<OwnedFd> {
+    let listener = socket(kind)?;
     let subject = || format!("the socket {name}");
     rustix::net::bind(&listener, &address(dir, name)?).context("bind", subject)?;
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
@@ -69,7 +76,7 @@ pub fn bind_seqpacket(dir: BorrowedFd<'_>, name: &str) -> SysResult<OwnedFd> {
 /// # Errors
 /// `NotFound` when there is none, `ConnectionRefused` when nobody listens any more.
 pub fn connect_seqpacket(dir: BorrowedFd<'_>, name: &str) -> SysResult<OwnedFd> {
-    let stream = socket()?;
+    let stream = socket(SocketType::SEQPACKET)?;
     rustix::net::connect(&stream, &address(dir, name)?)
         .context("connect to", || format!("the socket {name}"))?;
     Ok(stream)
@@ -143,10 +150,28 @@ pub struct Packet {
 /// As `recvmsg(2)`: `WouldBlock` when there is none, `InvalidData` when the packet was larger, `ConnectionReset`.
 pub fn recv_packet(stream: BorrowedFd<'_>, max: usize) -> io::Result<Packet> {
     let mut bytes = vec![0; max];
+    let (length, fds) = recv_packet_into(stream, &mut bytes)?;
+    bytes.truncate(length);
+    Ok(Packet {
+        end: length == 0 && fds.is_empty(),
+        bytes,
+        fds,
+    })
+}
+
+/// As [`recv_packet`], into a buffer of the caller's that can be used again and again: how many bytes there are now, and the descriptors
+/// that came with them. Neither: the peer has closed its side.
+///
+/// # Errors
+/// As [`recv_packet`].
+pub fn recv_packet_into(
+    stream: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_PACKET_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = loop {
-        let mut slices = [IoSliceMut::new(&mut bytes)];
+        let mut slices = [IoSliceMut::new(buffer)];
         match rustix::net::recvmsg(stream, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC) {
             Err(rustix::io::Errno::INTR) => {}
             result => break result?,
@@ -166,12 +191,7 @@ pub fn recv_packet(stream: BorrowedFd<'_>, max: usize) -> io::Result<Packet> {
             "a packet was larger than its receiver allows",
         ));
     }
-    bytes.truncate(message.bytes);
-    Ok(Packet {
-        end: message.bytes == 0 && fds.is_empty(),
-        bytes,
-        fds,
-    })
+    Ok((message.bytes, fds))
 }
 
 #[cfg(test)]

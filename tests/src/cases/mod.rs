@@ -3,12 +3,17 @@
 pub(crate) mod crash;
 pub(crate) mod devices;
 pub(crate) mod environment;
+pub(crate) mod events;
+pub(crate) mod events_journal;
 pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod inherit;
+pub(crate) mod inspecting;
 pub(crate) mod lifecycle;
 pub(crate) mod listing;
 pub(crate) mod load;
+pub(crate) mod logs;
+pub(crate) mod logs_disk;
 pub(crate) mod names;
 pub(crate) mod network;
 pub(crate) mod readers;
@@ -16,6 +21,7 @@ pub(crate) mod refusals;
 pub(crate) mod rootfs_refusals;
 pub(crate) mod run;
 pub(crate) mod runtimes;
+pub(crate) mod selection;
 pub(crate) mod signals;
 pub(crate) mod stop;
 
@@ -24,7 +30,10 @@ use crate::harness::case::Case;
 /// The longest first, so that none of them is left alone at the end.
 const TABLES: &[&[Case]] = &[
     load::CASES,
+    logs_disk::CASES,
+    logs::CASES,
     crash::CASES,
+    events_journal::CASES,
     refusals::CASES,
     stop::CASES,
     lifecycle::CASES,
@@ -38,7 +47,10 @@ const TABLES: &[&[Case]] = &[
     network::CASES,
     inherit::CASES,
     listing::CASES,
+    inspecting::CASES,
+    selection::CASES,
     names::CASES,
+    events::CASES,
     rootfs_refusals::CASES,
     runtimes::CASES,
 ];

@@ -1,23 +1,47 @@
 //! `start`: starts containers; with `--attach` one of them stays in the foreground.
 
-use ctr_core::{Attach, StartRequest};
-use ctr_state::StdinMode;
+use ctr_core::{Attach, ForegroundRequest, StartRequest, Started};
+use ctr_state::Status;
 
 use crate::commands::Context;
-use crate::commands::foreground::Foreground;
-use crate::commands::targets::{Selection, find, for_each, selection};
+use crate::commands::client::{Client, ClientOptions, Streams, Use};
+use crate::commands::foreground::follow;
+use crate::commands::targets::{One, Wanted, find, for_each};
 use crate::error::{CommandError, Outcome};
 use crate::io::Io;
 use crate::signals;
 
+/// What `--all` starts.
+const STOPPED: [Status; 4] = [
+    Status::Configured,
+    Status::Created,
+    Status::Stopped,
+    Status::Exited,
+];
+
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Args {
+    /// Start all that do not run
+    #[arg(long)]
+    all: bool,
+    /// Only those that match KEY=VALUE, as in ps
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// The container that was created last
+    #[arg(short, long)]
+    latest: bool,
     /// Stay in the foreground until the container ends, and end with its exit code
     #[arg(short, long)]
     attach: bool,
     /// Pass the standard input on (with --attach, to a container made with -i)
     #[arg(short, long)]
     interactive: bool,
+    #[command(flatten)]
+    client: ClientOptions,
     /// Names or ids
     #[arg(value_name = "CONTAINER")]
     names: Vec<String>,
@@ -25,36 +49,46 @@ pub(crate) struct Args {
 
 /// Starts the containers.
 pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
-    let selection = selection(Selection::Named(&args.names), None)?;
+    let wanted = Wanted {
+        latest: args.latest,
+        all: args.all,
+        filters: &args.filter,
+        statuses: &STOPPED,
+        ..Wanted::named(&args.names)
+    };
+    let selection = wanted.selection()?;
     if args.attach || args.interactive {
-        return attached(args, context, io);
+        return attached(args, selection.one("--attach")?, context, io);
     }
     let engine = context.open()?;
-    let targets = find(&engine, selection)?;
-    Ok(for_each(targets, io, |target, _| {
+    let targets = find(&engine, &selection)?;
+    Ok(for_each(targets, io, |target, io| {
         target.container.start(StartRequest {
             attach: Attach::None,
+            streams: Some(io.descriptors()),
         })?;
         Ok(())
     }))
 }
 
-fn attached(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
-    let [name] = &args.names[..] else {
-        return Err(CommandError::failed("--attach takes one container"));
-    };
-    let stdin = if args.interactive {
-        StdinMode::Open
-    } else {
-        StdinMode::Null
-    };
+fn attached(
+    args: &Args,
+    selected: One<'_>,
+    context: &Context,
+    io: &mut Io,
+) -> Result<Outcome, CommandError> {
+    let stdin = if args.interactive { Use::Yes } else { Use::No };
+    let client = Client::new(&args.client, Streams::all(stdin), context)?;
     let signals = signals::block()?;
     let engine = context.open()?;
-    let started = engine.find(name)?.start_foreground(&signals)?;
-    let foreground = Foreground {
-        name,
-        stdin,
+    let target = selected.find(&engine)?;
+    let foreground = ForegroundRequest {
         signals: &signals,
+        window: Client::window(io),
+        streams: Some(io.descriptors()),
     };
-    foreground.follow(started, io)
+    match target.container.start_foreground(foreground)? {
+        Started::Attached(session) => follow(session, &target.label, client.io(io, &signals), io),
+        Started::Already | Started::Detached => Ok(Outcome::Done),
+    }
 }

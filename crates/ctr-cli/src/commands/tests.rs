@@ -27,16 +27,16 @@ fn names_are_needed() {
     check(
         "logs",
         &expect![[r#"
-        Error: logs takes one container
-        [125]
-    "#]],
+            Error: the name or id of a container is missing
+            [125]
+        "#]],
     );
     check(
         "logs a b",
         &expect![[r#"
-        Error: logs takes one container
-        [125]
-    "#]],
+            Error: no such container: a
+            [125]
+        "#]],
     );
     check(
         "container exists",
@@ -87,11 +87,131 @@ fn flags_that_contradict_each_other() {
 }
 
 #[test]
+fn containers_are_selected_in_one_way() {
+    for verb in [
+        "start",
+        "stop",
+        "kill",
+        "rm",
+        "wait",
+        "inspect",
+        "container cleanup",
+    ] {
+        let args = format!("ctr {verb} --latest x");
+        let args: Vec<&str> = args.split(' ').collect();
+        let expected = "Error: --latest and names of containers exclude each other\n[125]\n";
+        assert_eq!(transcript(&args), expected, "{verb}");
+    }
+    check(
+        "start --all --latest",
+        &expect![[r#"
+        Error: --all and --latest exclude each other
+        [125]
+    "#]],
+    );
+    check(
+        "kill --all --cidfile f",
+        &expect![[r#"
+        Error: --all and --cidfile exclude each other
+        [125]
+    "#]],
+    );
+    check(
+        "rm --filter label=x web",
+        &expect![[r#"
+        Error: --filter and names of containers exclude each other
+        [125]
+    "#]],
+    );
+    check(
+        "start -a --all",
+        &expect![[r#"
+        Error: --attach takes one container
+        [125]
+    "#]],
+    );
+    check(
+        "inspect --type image x",
+        &expect![[r#"
+        Error: --type "image": only containers can be inspected yet: container or all
+        [125]
+    "#]],
+    );
+    check(
+        "stop --filter name=(",
+        &expect![[r#"
+        Error: invalid filter "name=(": the value is no regular expression: unclosed group
+        [125]
+    "#]],
+    );
+}
+
+#[test]
+fn what_ps_refuses() {
+    check(
+        "ps -l -n 2",
+        &expect![[r#"
+        Error: --latest and --last exclude each other
+        [125]
+    "#]],
+    );
+    check(
+        "ps --last few",
+        &expect![[r#"
+        Error: --last "few": must be a number of containers
+        [125]
+    "#]],
+    );
+    check(
+        "ps --sort colour",
+        &expect![[r#"
+        Error: --sort "colour": must be one of command, created, id, image, names, runningfor or status
+        [125]
+    "#]],
+    );
+    check(
+        "ps --sort size",
+        &expect![[r#"
+        Error: --sort "size": sizes are not counted yet
+        [125]
+    "#]],
+    );
+    check(
+        "ps -s",
+        &expect![[r#"
+        Error: --size: sizes are not counted yet
+        [125]
+    "#]],
+    );
+    check(
+        "ps -p",
+        &expect![[r#"
+        Error: --pod: pods do not exist yet
+        [125]
+    "#]],
+    );
+    check(
+        "ps --filter status",
+        &expect![[r#"
+        Error: invalid filter "status": it must be KEY=VALUE
+        [125]
+    "#]],
+    );
+    check(
+        "ps -f status=dead",
+        &expect![[r#"
+        Error: invalid filter "status=dead": the statuses are created, initialized, running, paused, stopping, stopped, exited, removing and unknown
+        [125]
+    "#]],
+    );
+}
+
+#[test]
 fn values_that_are_none() {
     check(
-        "ps --format table",
+        "ps --format yaml",
         &expect![[r#"
-        Error: --format "table": only json exists yet
+        Error: --format "yaml": only json exists yet
         [125]
     "#]],
     );
@@ -119,9 +239,9 @@ fn values_that_are_none() {
     check(
         "logs --tail all x",
         &expect![[r#"
-        Error: --tail "all": must be a number of lines
-        [125]
-    "#]],
+            Error: no such container: x
+            [125]
+        "#]],
     );
     check(
         "container cleanup --generation -1 x",
@@ -141,7 +261,7 @@ fn values_that_are_none() {
 }
 
 #[test]
-fn images_and_terminals_come_later() {
+fn images_come_later() {
     check(
         "run alpine",
         &expect![[r#"
@@ -151,16 +271,41 @@ fn images_and_terminals_come_later() {
     "#]],
     );
     check(
-        "run -it --rootfs /:O sh",
+        "container create --rootfs /:O",
         &expect![[r#"
-        Error: --tty: terminals come in the next version; without it the streams are passed on as they are
+        Error: the command to run is missing
+        [125]
+    "#]],
+    );
+}
+
+#[test]
+fn attached_clients_refuse_what_they_cannot_do() {
+    check(
+        "run -d -a stdout --rootfs /:O true",
+        &expect![[r#"
+        Error: --detach and --attach exclude each other
         [125]
     "#]],
     );
     check(
-        "container create --rootfs /:O",
+        "run -a out --rootfs /:O true",
         &expect![[r#"
-        Error: the command to run is missing
+        Error: --attach "out": must be stdin, stdout or stderr
+        [125]
+    "#]],
+    );
+    check(
+        "attach --detach-keys ctrl-pq x",
+        &expect![[r#"
+        Error: --detach-keys: invalid detach keys "ctrl-pq": allowed are single characters, ctrl-X with X one of a-z @ [ \ ] ^ _, or DEL, separated by commas; nothing to have none
+        [125]
+    "#]],
+    );
+    check(
+        "attach a b",
+        &expect![[r#"
+        Error: attach takes one container
         [125]
     "#]],
     );

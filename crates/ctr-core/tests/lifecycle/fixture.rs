@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ctr_core::{
-    Attach, Container, CreateRequest, Engine, EngineConfig, RemoveMode, RemoveRequest, Runtimes,
-    StartRequest, StopRequest,
+    Attach, Container, CreateRequest, Engine, EngineConfig, LogDefaults, LogOptions, RemoveMode,
+    RemoveRequest, Runtimes, StartRequest, StopRequest,
 };
 use ctr_events::Actor;
 use ctr_rootfs::{RootfsMode, RootfsSource};
 use ctr_state::{
     AutoRemove, ContainerId, Intent, IntentKind, NetworkMode, Status, StdinMode, StopReason,
+    Terminal,
 };
 use ctr_sys::{
     BootId, Cgroups, Child, Deadline, FileLock, Launch, PidRef, PidStamp, Signal, Stdio, Sync,
@@ -54,7 +55,9 @@ pub(crate) fn config(base: &Path) -> EngineConfig {
             pid: std::process::id().cast_signed(),
             program: "lifecycle".to_owned(),
         },
+        log: LogDefaults::default(),
         lock_wait: GUARD,
+        keep_events: ctr_state::KEEP_EVENTS,
     }
 }
 
@@ -122,9 +125,11 @@ impl Fixture {
             stop_timeout_s: 10,
             auto_remove: AutoRemove::No,
             runtime: None,
+            terminal: Terminal::No,
             stdin: StdinMode::Null,
             cid_file: None,
             pid_file: None,
+            log: LogOptions::default(),
             create_command: Vec::new(),
         }
     }
@@ -273,9 +278,10 @@ fn tree(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-pub(crate) fn detached() -> StartRequest {
+pub(crate) fn detached() -> StartRequest<'static> {
     StartRequest {
         attach: Attach::None,
+        streams: None,
     }
 }
 

@@ -8,12 +8,14 @@
     reason = "a test program without the harness: a panic is a failed test"
 )]
 
+mod attaching;
 mod failures;
 mod fake;
 mod fixture;
 mod intents;
 mod journal;
 mod killed;
+mod lists;
 mod lost;
 mod model;
 mod reboot;
@@ -37,11 +39,13 @@ fn main() -> ExitCode {
     }
     // Whatever a test leaves behind becomes our child and is seen.
     set_subreaper(Subreaper::On).unwrap();
-    let groups: [&[Test]; 9] = [
+    let groups: [&[Test]; 11] = [
         &verbs::TESTS,
+        &attaching::TESTS,
         &failures::TESTS,
         &intents::TESTS,
         &killed::TESTS,
+        &lists::TESTS,
         &lost::TESTS,
         &reboot::TESTS,
         &waiting::TESTS,

@@ -1,0 +1,28 @@
+//! Flags that may be given a truth value: `--flag`, `--flag=true`, `--flag=false`.
+
+use crate::error::CommandError;
+
+/// The value in any of Go's forms, which scripts for other engines use.
+pub(crate) fn boolean(flag: &str, text: &str) -> Result<bool, CommandError> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        other => Err(CommandError::value(flag, other, "must be true or false")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn true_false_and_nothing_else() {
+        assert_eq!(boolean("--stream", "true"), Ok(true));
+        assert_eq!(boolean("--stream", "0"), Ok(false));
+        for bad in ["", "yes", "tRUE", "2", " true"] {
+            let error = boolean("--stream", bad).unwrap_err();
+            let expected = format!("--stream \"{bad}\": must be true or false");
+            assert_eq!(error.message(), expected);
+        }
+    }
+}
