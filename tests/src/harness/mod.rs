@@ -3,6 +3,7 @@
 pub(crate) mod args;
 pub(crate) mod base;
 pub(crate) mod case;
+pub(crate) mod collect;
 pub(crate) mod env;
 pub(crate) mod leaks;
 pub(crate) mod machine;
@@ -14,6 +15,7 @@ pub(crate) mod profile;
 pub(crate) mod program;
 pub(crate) mod readme;
 pub(crate) mod runner;
+pub(crate) mod terminal;
 pub(crate) mod tree;
 pub(crate) mod wait;
 

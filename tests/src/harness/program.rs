@@ -4,15 +4,16 @@
 //! hang into a failure with a name.
 
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::Signal;
 
+use super::collect::{Stream, StreamState, collect};
 use super::output::Output;
 use super::process::Process;
 
@@ -101,6 +102,19 @@ impl Call {
         self.spawn()?.finish()
     }
 
+    /// Starts the program on these streams; the child is the caller's to wait for.
+    pub(crate) fn spawn_with(
+        mut self,
+        stdin: Stdio,
+        stdout: Stdio,
+        stderr: Stdio,
+    ) -> Result<Child> {
+        self.command.stdin(stdin).stdout(stdout).stderr(stderr);
+        self.command
+            .spawn()
+            .with_context(|| format!("start `{}`", self.shown))
+    }
+
     /// Starts the program.
     pub(crate) fn spawn(mut self) -> Result<Running> {
         let stdin = match self.input {
@@ -141,64 +155,6 @@ impl Call {
 /// Writes the bytes from a thread of their own. A program that does not read them all is no error of ours.
 fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) {
     std::thread::spawn(move || stdin.write_all(&bytes).ok());
-}
-
-/// What came out of a pipe so far.
-#[derive(Default)]
-struct Stream {
-    state: Mutex<StreamState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct StreamState {
-    bytes: Vec<u8>,
-    ended: bool,
-}
-
-/// Reads a pipe to its end from a thread of its own.
-fn collect(mut pipe: impl Read + Send + 'static) -> Arc<Stream> {
-    let stream = Arc::new(Stream::default());
-    let shared = Arc::clone(&stream);
-    std::thread::spawn(move || {
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            let count = pipe.read(&mut buffer).unwrap_or(0);
-            let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.bytes.extend_from_slice(&buffer[..count]);
-            state.ended = count == 0;
-            shared.changed.notify_all();
-            if state.ended {
-                return;
-            }
-        }
-    });
-    stream
-}
-
-impl Stream {
-    /// Waits until the condition holds; whether it did before the time was over.
-    fn wait(&self, time: Duration, holds: impl Fn(&StreamState) -> bool) -> bool {
-        let end = Instant::now() + time;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while !holds(&state) {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            state = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        true
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.bytes.clone()
-    }
 }
 
 /// A program that was started. One that nobody waited for is killed.
