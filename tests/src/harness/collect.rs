@@ -25,19 +25,31 @@ pub(crate) fn collect(mut pipe: impl Read + Send + 'static) -> Arc<Stream> {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             let count = pipe.read(&mut buffer).unwrap_or(0);
-            let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.bytes.extend_from_slice(&buffer[..count]);
-            state.ended = count == 0;
-            shared.changed.notify_all();
-            if state.ended {
+            if count == 0 {
+                shared.end();
                 return;
             }
+            shared.push(&buffer[..count]);
         }
     });
     stream
 }
 
 impl Stream {
+    /// Adds bytes.
+    pub(crate) fn push(&self, bytes: &[u8]) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.bytes.extend_from_slice(bytes);
+        self.changed.notify_all();
+    }
+
+    /// Says that no more bytes come.
+    pub(crate) fn end(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.ended = true;
+        self.changed.notify_all();
+    }
+
     /// Waits until the condition holds; whether it did before the time was over.
     pub(crate) fn wait(&self, time: Duration, holds: impl Fn(&StreamState) -> bool) -> bool {
         let end = Instant::now() + time;
