@@ -28,6 +28,7 @@ enum Input {
     Null,
     Open,
     Bytes(Vec<u8>),
+    Given(Stdio),
 }
 
 /// A program to be started.
@@ -35,6 +36,8 @@ pub(crate) struct Call {
     command: Command,
     shown: String,
     input: Input,
+    stdout: Stdio,
+    stderr: Stdio,
 }
 
 impl Call {
@@ -52,6 +55,8 @@ impl Call {
             command,
             shown: program.as_ref().to_string_lossy().into_owned(),
             input: Input::Null,
+            stdout: Stdio::piped(),
+            stderr: Stdio::piped(),
         }
     }
 
@@ -97,50 +102,53 @@ impl Call {
         self
     }
 
+    /// Gives the program this to read from.
+    pub(crate) fn stdin_from(mut self, input: impl Into<Stdio>) -> Call {
+        self.input = Input::Given(input.into());
+        self
+    }
+
+    /// Sends standard output there, so that none is collected.
+    pub(crate) fn stdout_to(mut self, output: impl Into<Stdio>) -> Call {
+        self.stdout = output.into();
+        self
+    }
+
+    /// Sends standard error there, so that none is collected.
+    pub(crate) fn stderr_to(mut self, output: impl Into<Stdio>) -> Call {
+        self.stderr = output.into();
+        self
+    }
+
     /// Starts the program and waits for its end.
     pub(crate) fn output(self) -> Result<Output> {
         self.spawn()?.finish()
     }
 
-    /// Starts the program on these streams; the child is the caller's to wait for.
-    pub(crate) fn spawn_with(
-        mut self,
-        stdin: Stdio,
-        stdout: Stdio,
-        stderr: Stdio,
-    ) -> Result<Child> {
-        self.command.stdin(stdin).stdout(stdout).stderr(stderr);
-        self.command
-            .spawn()
-            .with_context(|| format!("start `{}`", self.shown))
-    }
-
     /// Starts the program.
     pub(crate) fn spawn(mut self) -> Result<Running> {
-        let stdin = match self.input {
-            Input::Null => Stdio::null(),
-            Input::Open | Input::Bytes(_) => Stdio::piped(),
+        let (stdin, bytes) = match self.input {
+            Input::Null => (Stdio::null(), None),
+            Input::Open => (Stdio::piped(), None),
+            Input::Bytes(bytes) => (Stdio::piped(), Some(bytes)),
+            Input::Given(input) => (input, None),
         };
         self.command
             .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stdout(self.stdout)
+            .stderr(self.stderr);
         let mut child = self
             .command
             .spawn()
             .with_context(|| format!("start `{}`", self.shown))?;
         let pid = i32::try_from(child.id()).context("a pid fits")?;
         let process = Process::open(pid)?.context("a child that nobody waited for is there")?;
-        let stdout = collect(child.stdout.take().context("a pipe was asked for")?);
-        let stderr = collect(child.stderr.take().context("a pipe was asked for")?);
-        let stdin = child.stdin.take();
-        let stdin = match self.input {
-            Input::Bytes(bytes) => {
-                feed(stdin.context("a pipe was asked for")?, bytes);
-                None
-            }
-            Input::Null | Input::Open => stdin,
-        };
+        let stdout = child.stdout.take().map_or_else(nothing, collect);
+        let stderr = child.stderr.take().map_or_else(nothing, collect);
+        let mut stdin = child.stdin.take();
+        if let Some(bytes) = bytes {
+            feed(stdin.take().context("a pipe was asked for")?, bytes);
+        }
         Ok(Running {
             child,
             process,
@@ -150,6 +158,13 @@ impl Call {
             shown: self.shown,
         })
     }
+}
+
+/// The stream of an output that goes elsewhere.
+fn nothing() -> Arc<Stream> {
+    let stream = Arc::new(Stream::default());
+    stream.end();
+    stream
 }
 
 /// Writes the bytes from a thread of their own. A program that does not read them all is no error of ours.
@@ -163,7 +178,8 @@ pub(crate) struct Running {
     process: Process,
     stdin: Option<ChildStdin>,
     stdout: Arc<Stream>,
-    stderr: Arc<Stream>,
+    /// What it says on standard error so far.
+    pub(crate) stderr: Arc<Stream>,
     shown: String,
 }
 

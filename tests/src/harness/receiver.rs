@@ -186,7 +186,6 @@ impl Comparison {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::sync::mpsc::channel;
 
     use super::super::pattern::Kind;
@@ -207,11 +206,8 @@ mod tests {
 
     fn received(marker: &str, pace: Pace, sent: &[u8]) -> Received {
         let (receiver, end) = Receiver::start(marker, &pattern(), pace).unwrap();
-        let mut child = Call::new("cat")
-            .spawn_with(Stdio::piped(), end, Stdio::null())
-            .unwrap();
-        child.stdin.take().unwrap().write_all(sent).unwrap();
-        child.wait().unwrap();
+        let child = Call::new("cat").stdin(sent).stdout_to(end).spawn().unwrap();
+        child.finish().unwrap();
         receiver.finish().unwrap()
     }
 
@@ -264,15 +260,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         pattern().write_to(&file).unwrap();
-        let mut child = Call::new("cat")
+        let child = Call::new("cat")
             .args([&file])
-            .spawn_with(Stdio::null(), end, Stdio::null())
+            .stdout_to(end)
+            .spawn()
             .unwrap();
-        let process = super::super::process::Process::open(child.id().try_into().unwrap());
-        let process = process.unwrap().unwrap();
-        assert!(!process.ends_within(Duration::from_millis(100)).unwrap());
+        assert!(!child.ends_within(Duration::from_millis(100)).unwrap());
         gate.send(()).unwrap();
-        assert!(child.wait().unwrap().success());
+        assert_eq!(child.finish().unwrap().code, 0);
         receiver.finish().unwrap().is_all_of(&pattern()).unwrap();
     }
 }

@@ -7,7 +7,6 @@
 use std::fmt;
 use std::io::{Error, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
 use super::collect::{Stream, collect};
 use super::process::Process;
-use super::program::Call;
+use super::program::{Call, Running};
 use super::wait::PATIENCE;
 
 /// The session's leader. It runs the rest of its words, tells how that ended, and keeps the terminal until it is killed. What is
@@ -72,10 +71,9 @@ impl Modes {
 /// A terminal with a program. What is still running when it is dropped is killed.
 pub(crate) struct Terminal {
     master: Arc<OwnedFd>,
-    leader: Child,
+    leader: Running,
     program: Option<Process>,
     screen: Arc<Stream>,
-    report: Arc<Stream>,
     /// How much of what appeared the expectations so far have used up.
     seen: usize,
     at_first: Modes,
@@ -96,23 +94,19 @@ impl Terminal {
         let master = Arc::new(master);
 
         let shown: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
-        let mut leader = Call::new("setsid")
+        let leader = Call::new("setsid")
             .args(["--ctty", "sh", "-c", LEADER, "sh"])
             .args(&shown)
             .env("TERM", "xterm")
-            .spawn_with(
-                slave.try_clone().context("copy a descriptor")?.into(),
-                slave.into(),
-                Stdio::piped(),
-            )?;
-        let report = collect(leader.stderr.take().context("a pipe was asked for")?);
+            .stdin_from(slave.try_clone().context("copy a descriptor")?)
+            .stdout_to(slave)
+            .spawn()?;
         let screen = collect(Screen(Arc::clone(&master)));
         let mut terminal = Terminal {
             master,
             leader,
             program: None,
             screen,
-            report,
             seen: 0,
             at_first,
             shown: shown.join(" "),
@@ -228,7 +222,7 @@ impl Terminal {
 
     /// Waits for the end of the program, which must have this exit code and leave the terminal in its first modes. Gives all that
     /// appeared.
-    pub(crate) fn finish(mut self, code: i32) -> Result<String> {
+    pub(crate) fn finish(self, code: i32) -> Result<String> {
         let ended = self.code()?;
         ensure!(ended == code, "exit code {ended} instead of {code}: {self}");
         self.check_restored()?;
@@ -238,16 +232,15 @@ impl Terminal {
 
     /// Takes the terminal away, as a closed window or a lost connection does, and waits until the program has ended of it. Gives
     /// all that appeared.
-    pub(crate) fn hang_up(mut self) -> Result<Vec<u8>> {
+    pub(crate) fn hang_up(self) -> Result<Vec<u8>> {
         self.end_session()?;
         ensure!(self.ends_within(PATIENCE)?, "it runs on without {self}");
         Ok(self.screen())
     }
 
     /// Ends the session: the kernel hangs the terminal up, and the thread that reads sees the end of it.
-    fn end_session(&mut self) -> Result<()> {
-        self.leader.kill().context("end the session")?;
-        self.leader.wait().context("wait for the session's end")?;
+    fn end_session(&self) -> Result<()> {
+        self.leader.signal(Signal::KILL)?;
         let ended = self.screen.wait(PATIENCE, |state| state.ended);
         ensure!(ended, "somebody holds on to {self}");
         Ok(())
@@ -262,10 +255,10 @@ impl Terminal {
                 .lines()
                 .find_map(|line| line.strip_prefix(key)?.trim().parse::<i32>().ok())
         };
-        self.report.wait(PATIENCE, |state| {
+        self.leader.stderr.wait(PATIENCE, |state| {
             state.ended || find(&state.bytes).is_some()
         });
-        let said = self.report.bytes();
+        let said = self.leader.stderr.bytes();
         find(&said).with_context(|| {
             let said = String::from_utf8_lossy(&said).into_owned();
             format!("there is no {key} of {self}; its session said {said:?}")
@@ -290,14 +283,13 @@ impl fmt::Display for Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // All fail only when the process has ended. The leader waits for the program, so that nobody else has to.
+        // Both fail only when the process has ended. The leader waits for the program, so that nobody else has to; then it is killed
+        // as every program is that nobody waited for.
         if let Some(program) = &self.program
             && program.signal(Signal::KILL).is_ok()
         {
             self.reported("end").ok();
         }
-        self.leader.kill().ok();
-        self.leader.wait().ok();
     }
 }
 

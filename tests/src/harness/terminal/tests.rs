@@ -133,7 +133,7 @@ fn a_dropped_terminal_leaves_no_process() {
     let program = Process::open(terminal.program.as_ref().unwrap().pid)
         .unwrap()
         .unwrap();
-    let leader = i32::try_from(terminal.leader.id()).unwrap();
+    let leader = terminal.leader.pid();
     drop(terminal);
     assert!(program.ends_within(Duration::ZERO).unwrap());
     assert!(Process::open(leader).unwrap().is_none());
