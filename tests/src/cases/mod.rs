@@ -1,6 +1,8 @@
 //! The cases, by feature. Each module has a table of its own, and all tables are listed here.
 
+pub(crate) mod attach_refusals;
 pub(crate) mod crash;
+pub(crate) mod detach;
 pub(crate) mod devices;
 pub(crate) mod environment;
 pub(crate) mod files;
@@ -18,6 +20,7 @@ pub(crate) mod run;
 pub(crate) mod runtimes;
 pub(crate) mod signals;
 pub(crate) mod stop;
+pub(crate) mod terminal;
 
 use crate::harness::case::Case;
 
@@ -25,7 +28,10 @@ use crate::harness::case::Case;
 const TABLES: &[&[Case]] = &[
     load::CASES,
     crash::CASES,
+    terminal::CASES,
+    detach::CASES,
     refusals::CASES,
+    attach_refusals::CASES,
     stop::CASES,
     lifecycle::CASES,
     signals::CASES,
