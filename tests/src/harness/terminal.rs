@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{Error, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -29,6 +29,12 @@ const LEADER: &str = "trap : HUP INT QUIT TSTP
     sh -c 'echo \"pid $$\" >&2; exec \"$@\" 2>&1' sh \"$@\"
     echo \"end $?\" >&2
     exec sleep 1000000";
+
+/// How often the end of the program is looked for while something is expected.
+const LOOK_AROUND: Duration = Duration::from_millis(200);
+
+/// How long what a program said last may be on its way through the terminal.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The size of a terminal in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,9 +157,18 @@ impl Terminal {
                 .windows(expected.len())
                 .position(|part| part == expected)
         };
-        self.screen.wait(PATIENCE, |state| {
-            state.ended || find(&state.bytes).is_some()
-        });
+        let appears = |time| {
+            self.screen
+                .wait(time, |state| state.ended || find(&state.bytes).is_some())
+        };
+        // After its end a program says nothing more: what it said before is at most on its way.
+        let end = Instant::now() + PATIENCE;
+        while !appears(LOOK_AROUND) && Instant::now() < end {
+            if self.ends_within(Duration::ZERO)? {
+                appears(LAST_WORDS);
+                break;
+            }
+        }
         let bytes = self.screen.bytes();
         let Some(at) = find(&bytes) else {
             bail!(
