@@ -6,8 +6,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    Context, cleanup, create, exists, info, inspect, kill, logs, ps, rm, run, start, stop, version,
-    wait,
+    Context, attach, cleanup, create, exists, info, inspect, kill, logs, ps, rm, run, start, stop,
+    version, wait,
 };
 use crate::error::{CommandError, Outcome, Rule};
 use crate::io::Io;
@@ -72,6 +72,8 @@ pub(crate) enum Shared {
     Run(run::Args),
     /// Start containers that do not run
     Start(start::Args),
+    /// Attach to the streams of a running container
+    Attach(attach::Args),
     /// Stop containers: a signal, then KILL after a time
     Stop(stop::Args),
     /// Send a signal to containers
@@ -141,6 +143,7 @@ impl Shared {
             Self::Rm(_) => Rule::Remove,
             Self::Create(_)
             | Self::Start(_)
+            | Self::Attach(_)
             | Self::Stop(_)
             | Self::Kill(_)
             | Self::Ps(_)
@@ -155,6 +158,7 @@ impl Shared {
             Self::Create(args) => create::run(&args, context, io),
             Self::Run(args) => run::run(&args, context, io),
             Self::Start(args) => start::run(&args, context, io),
+            Self::Attach(args) => attach::run(&args, context, io),
             Self::Stop(args) => stop::run(&args, context, io),
             Self::Kill(args) => kill::run(&args, context, io),
             Self::Rm(args) => rm::run(&args, context, io),

@@ -1,6 +1,8 @@
 //! One module a verb: `Args` of plain strings, and `run`, which makes a request of them, calls the engine once and renders the answer.
 
+pub(crate) mod attach;
 pub(crate) mod cleanup;
+mod client;
 pub(crate) mod create;
 mod create_options;
 mod create_request;

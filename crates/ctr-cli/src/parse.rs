@@ -1,5 +1,6 @@
 //! From the strings of the command line to types: each module one kind of value, each error the flag, the value and what is allowed.
 
+pub(crate) mod boolean;
 pub(crate) mod entrypoint;
 pub(crate) mod env;
 pub(crate) mod format;

@@ -55,6 +55,8 @@ pub struct CreateRequest {
     pub auto_remove: AutoRemove,
     /// The runtime's name or path; `None` for the engine's default.
     pub runtime: Option<String>,
+    /// Whether its program has a terminal.
+    pub terminal: Terminal,
     /// What its program reads.
     pub stdin: StdinMode,
     /// A file to write the id to; it must not exist, and goes with the container.
@@ -191,7 +193,7 @@ impl Engine {
                 env: request.env,
                 cwd: request.cwd.unwrap_or_else(|| PathBuf::from("/")),
                 user: request.user,
-                terminal: Terminal::No,
+                terminal: request.terminal,
                 stdin: request.stdin,
             },
             volumes: request.volumes,

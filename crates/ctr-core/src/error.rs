@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ctr_exec::ExecError;
 use ctr_monitor::MonitorError;
 use ctr_oci::{FailureKind, OciError, RuntimeFailure};
 use ctr_rootfs::RootfsError;
@@ -78,6 +79,9 @@ pub enum EngineError {
     /// The monitor.
     #[error(transparent)]
     Monitor(#[from] MonitorError),
+    /// A terminal, or detach keys.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
     /// The kernel refused something.
     #[error(transparent)]
     Sys(#[from] SysError),
@@ -160,6 +164,7 @@ impl EngineError {
             | Self::Rootfs(_)
             | Self::Oci(_)
             | Self::Monitor(_)
+            | Self::Exec(_)
             | Self::Sys(_) => ExitHint::Generic,
         }
     }

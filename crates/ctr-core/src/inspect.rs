@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use ctr_state::{
     Access, AutoRemove, Config, ExitInfo, NetworkMode, OomKilled, RootfsMode, Status, StdinMode,
+    Terminal,
 };
 use ctr_sys::rfc3339;
 use serde::Serialize;
@@ -295,7 +296,7 @@ fn config_view(config: &Config) -> InspectConfig {
     InspectConfig {
         hostname: hostname(config),
         user: process.user.clone(),
-        tty: false,
+        tty: config.process.terminal == Terminal::Yes,
         open_stdin: process.stdin == StdinMode::Open,
         env: process
             .env

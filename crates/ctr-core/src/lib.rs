@@ -24,6 +24,7 @@
 //! Absent on purpose: printing, the environment, globals, threads, an async runtime. Every operation is a `tracing` span.
 #![forbid(unsafe_code)]
 
+mod attach;
 mod cleanup;
 mod container;
 mod create;
@@ -48,6 +49,7 @@ mod summary;
 mod undo;
 mod wait;
 
+pub use attach::AttachRequest;
 pub use cleanup::CleanupRequest;
 pub use container::{Container, LockedContainer};
 pub use create::CreateRequest;
@@ -60,8 +62,8 @@ pub use inspect::{
 pub use logs::{LogLine, LogReader, LogRequest, LogStream, Partial};
 pub use remove::{RemoveMode, RemoveRequest, Removed};
 pub use runtimes::Runtimes;
-pub use session::{Session, SessionEnd, SessionIo};
-pub use start::{Attach, StartRequest, Started};
+pub use session::{Session, SessionEnd, SessionIo, SignalProxy};
+pub use start::{Attach, ForegroundRequest, StartRequest, Started};
 pub use stop::{StopOutcome, StopRequest, Stopping};
 pub use summary::{MonitorState, Summary};
 pub use wait::WaitFor;

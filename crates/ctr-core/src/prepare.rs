@@ -13,7 +13,7 @@ use ctr_rootfs::{
     ContainerEnv, GeneratedFiles, GeneratedMount, MountPoints, Privileges, ResolvedUser, Rootfs,
     UserSpec, check_destinations, check_layout, resolve_user,
 };
-use ctr_state::{Access, Config, NetworkMode, RootfsMode, VolumeConfig};
+use ctr_state::{Access, Config, NetworkMode, RootfsMode, Terminal, VolumeConfig};
 use ctr_sys::{
     CgroupMode, Cgroups, DetachedMount, FileKind, MountAttributes, Recursion, Root, Sync, SysError,
     create_private_dir, replace_file,
@@ -225,6 +225,10 @@ fn spec(
             gid: user.gid,
             additional_gids: user.additional_gids.clone(),
         })
+        .terminal(match process.terminal {
+            Terminal::No => ctr_oci::Terminal::No,
+            Terminal::Yes => ctr_oci::Terminal::Yes,
+        })
         .hostname(hostname.parse()?)
         .cgroup_path(&config.cgroup_path)
         .network(match config.network {
@@ -251,12 +255,17 @@ fn spec(
 /// The usual variables first, then the user's, which win.
 fn environment(config: &Config, user: &ResolvedUser, hostname: &str) -> Vec<(String, String)> {
     let home = user.home.to_string_lossy().into_owned();
-    let usual = [
+    let mut usual = vec![
         ("PATH", PATH.to_owned()),
         ("container", "ctr".to_owned()),
         ("HOME", home),
         ("HOSTNAME", hostname.to_owned()),
     ];
+    match config.process.terminal {
+        Terminal::No => {}
+        // What every terminal that people use today understands.
+        Terminal::Yes => usual.push(("TERM", "xterm".to_owned())),
+    }
     let given = &config.process.env;
     let mut result: Vec<(String, String)> = usual
         .into_iter()

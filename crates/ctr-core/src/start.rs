@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use ctr_events::EventKind;
+use ctr_exec::WindowSize;
 use ctr_monitor::protocol::{
-    AttachRequest, CleanupCommand, CleanupPromise, CreateRequest as MonitorRequest, LogTarget,
-    StdinMode as MonitorStdin,
+    AttachRequest as MonitorAttach, CleanupCommand, CleanupPromise,
+    CreateRequest as MonitorRequest, LogTarget, StdinMode as MonitorStdin,
+    Terminal as MonitorTerminal,
 };
 use ctr_monitor::{MonitorClient, MonitorError, MonitorLaunch};
-use ctr_state::{IntentKind, Status, StdinMode, Trigger};
+use ctr_state::{IntentKind, Status, StdinMode, Terminal, Trigger};
 use ctr_sys::{Cgroups, Child, Deadline, SignalFd, Sync, replace_file};
 
+use crate::attach::AttachRequest;
 use crate::container::{Container, LockedContainer};
 use crate::engine::{Engine, MONITOR_CGROUP};
 use crate::error::{EngineError, chain};
@@ -18,7 +21,7 @@ use crate::explain::explain;
 use crate::prepare::{Prepared, prepare};
 use crate::reconcile::take_back;
 use crate::release::{Leftovers, end_monitor, release};
-use crate::session::Session;
+use crate::session::{AttachedRun, Role, Session};
 
 /// How long one call of a runtime may take.
 const RUNTIME_WAIT: Duration = Duration::from_secs(240);
@@ -40,7 +43,19 @@ pub enum Attach {
     /// The container runs by itself.
     None,
     /// The caller gets its streams, from the first byte on, and sees to the cleanup.
-    Streams,
+    Streams {
+        /// The size of the caller's terminal, for a container that has one; set before its program starts.
+        window: Option<WindowSize>,
+    },
+}
+
+/// How a container is started in the foreground.
+#[derive(Clone, Copy, Debug)]
+pub struct ForegroundRequest<'a> {
+    /// Where signals arrive: one to end, before the container exists, takes everything back.
+    pub signals: &'a SignalFd,
+    /// The size of the caller's terminal, for a container that has one; set before its program starts.
+    pub window: Option<WindowSize>,
 }
 
 /// What a start led to.
@@ -55,7 +70,8 @@ pub enum Started<'e> {
 }
 
 impl<'e> Container<'e> {
-    /// Starts the container. One that has stopped and was not cleaned up after is cleaned up after first.
+    /// Starts the container. One that has stopped and was not cleaned up after is cleaned up after first; to one that runs the caller
+    /// is attached, if that was asked for.
     ///
     /// # Errors
     /// [`EngineError::WrongStatus`] when it is paused, stopping or being removed; [`EngineError::Runtime`] when its program cannot be
@@ -69,15 +85,13 @@ impl<'e> Container<'e> {
     ///
     /// # Errors
     /// As [`Container::start`]; [`EngineError::Interrupted`].
-    pub fn start_foreground(&self, signals: &SignalFd) -> Result<Started<'e>, EngineError> {
-        self.lock("start")?
-            .start_interruptible(FOREGROUND, Some(signals))
+    pub fn start_foreground(
+        &self,
+        request: ForegroundRequest<'_>,
+    ) -> Result<Started<'e>, EngineError> {
+        self.lock("start")?.start_in_foreground(request)
     }
 }
-
-const FOREGROUND: StartRequest = StartRequest {
-    attach: Attach::Streams,
-};
 
 impl Engine {
     /// Creates a container and starts it under one lock.
@@ -101,12 +115,11 @@ impl Engine {
     pub fn run_foreground(
         &self,
         create: crate::CreateRequest,
-        signals: &SignalFd,
+        foreground: ForegroundRequest<'_>,
     ) -> Result<(Container<'_>, Result<Started<'_>, EngineError>), EngineError> {
         let locked = self.create_locked(create)?;
         let container = locked.handle();
-        let started = locked.start_interruptible(FOREGROUND, Some(signals));
-        Ok((container, started))
+        Ok((container, locked.start_in_foreground(foreground)))
     }
 }
 
@@ -120,6 +133,16 @@ impl<'e> LockedContainer<'e> {
         self.start_interruptible(request, None)
     }
 
+    fn start_in_foreground(
+        self,
+        request: ForegroundRequest<'_>,
+    ) -> Result<Started<'e>, EngineError> {
+        let attach = Attach::Streams {
+            window: request.window,
+        };
+        self.start_interruptible(StartRequest { attach }, Some(request.signals))
+    }
+
     fn start_interruptible(
         mut self,
         request: StartRequest,
@@ -129,7 +152,7 @@ impl<'e> LockedContainer<'e> {
         let _span =
             tracing::info_span!("start", container = self.id().short(), generation).entered();
         match self.status() {
-            Status::Running => return Ok(Started::Already),
+            Status::Running => return self.already(request),
             Status::Configured | Status::Exited | Status::Created => {}
             Status::Stopped => self.cleanup()?,
             Status::Paused | Status::Stopping | Status::Removing => {
@@ -150,6 +173,16 @@ impl<'e> LockedContainer<'e> {
                 let taken_back = take_back(&mut self, &chain(&error));
                 reap(monitor);
                 Err(with_leftovers(error, taken_back))
+            }
+        }
+    }
+
+    fn already(self, request: StartRequest) -> Result<Started<'e>, EngineError> {
+        match request.attach {
+            Attach::None => Ok(Started::Already),
+            Attach::Streams { window } => {
+                let session = self.attach(AttachRequest { window })?;
+                Ok(Started::Attached(session))
             }
         }
     }
@@ -180,16 +213,9 @@ impl<'e> LockedContainer<'e> {
                 }
                 Started::Detached
             }
-            Attach::Streams => {
-                let generation = self.record().generation();
-                let init = self.record().init();
-                Started::Attached(Session::new(
-                    self.unlock(),
-                    generation,
-                    init,
-                    client,
-                    monitor,
-                ))
+            Attach::Streams { .. } => {
+                let run = AttachedRun::of(&self, Role::Owner);
+                Started::Attached(Session::new(self.unlock(), run, client, monitor))
             }
         }
     }
@@ -290,9 +316,10 @@ impl<'e> LockedContainer<'e> {
         request: StartRequest,
     ) -> Result<MonitorClient, EngineError> {
         let mut events = Vec::new();
-        if request.attach == Attach::Streams {
-            let attach = AttachRequest {
+        if let Attach::Streams { window } = request.attach {
+            let attach = MonitorAttach {
                 cleanup: CleanupPromise::Made,
+                window,
             };
             client.attach(attach, Deadline::after(REPLY_WAIT))?;
         }
@@ -301,7 +328,7 @@ impl<'e> LockedContainer<'e> {
         self.locked_record().edit().started_ns = Some(started_ns);
         self.locked_record().set_intent(None);
         events.push(self.event(EventKind::Start));
-        if request.attach == Attach::Streams {
+        if let Attach::Streams { .. } = request.attach {
             events.push(self.event(EventKind::Attach));
         }
         self.advance(Trigger::Start, &events)?;
@@ -325,6 +352,10 @@ impl<'e> LockedContainer<'e> {
             stdin: match config.process.stdin {
                 StdinMode::Null => MonitorStdin::Null,
                 StdinMode::Open => MonitorStdin::Open,
+            },
+            terminal: match config.process.terminal {
+                Terminal::No => MonitorTerminal::No,
+                Terminal::Yes => MonitorTerminal::Yes,
             },
             cgroup_path: config.cgroup_path.clone(),
             monitor_cgroup: Some(MONITOR_CGROUP.to_owned()),

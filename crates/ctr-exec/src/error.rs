@@ -30,6 +30,21 @@ pub enum ExecError {
         /// "the runtime ended" or "the deadline passed".
         why: &'static str,
     },
+    /// Text that is no sequence of detach keys.
+    #[error(
+        "invalid detach keys {text:?}: allowed are {}",
+        crate::detach_keys::GRAMMAR
+    )]
+    BadDetachKeys {
+        /// The text as given.
+        text: String,
+    },
+    /// A runtime was to make a terminal and did not deliver it.
+    #[error("the runtime did not set up the terminal: {why}")]
+    NoTerminal {
+        /// What happened instead.
+        why: &'static str,
+    },
     /// A stream or socket failed.
     #[error("cannot {operation}")]
     Stream {

@@ -1,15 +1,33 @@
-//! A process in a container, and the streams attached to it.
+//! A process in a container, and the streams and terminals attached to it.
 //!
-//! Two things stand here so far, used by the monitor and its clients: [`frames`], the packets in which standard streams and messages
-//! travel, and [`PidFile`], which waits for what a runtime writes or for the runtime's death, whichever is first.
+//! What a client and the process beside a container share:
+//!
+//! * [`frames`]: the packets in which standard streams and messages travel;
+//! * [`ConsoleSocket`] and [`Console`]: the terminal that a runtime makes for a process, delivered as a descriptor;
+//! * [`RawMode`], [`WindowSize`]: the terminal in front of a person, as long as its keys go to the container;
+//! * [`DetachKeys`]: how that person leaves, without any key ever being held back;
+//! * [`Source`] and [`Sink`]: the client's own ends, which never block it;
+//! * [`PidFile`]: waits for what a runtime writes, or for the runtime's death, whichever is first.
+//!
+//! Nothing here knows an engine, a store or a monitor.
 //!
 //! # Limitations
-//! Exec sessions, terminals, window sizes and detach keys are still to come; their place is here.
+//! Exec sessions are still to come; their place is here.
 #![forbid(unsafe_code)]
 
+mod console;
+mod detach_keys;
 mod error;
 pub mod frames;
 mod pid_file;
+mod stdio;
+mod terminal;
+#[cfg(test)]
+mod testing;
 
+pub use console::{Console, ConsoleSocket};
+pub use detach_keys::{DetachKeys, DetachWatch, GRAMMAR as DETACH_KEYS_GRAMMAR, Typed};
 pub use error::ExecError;
 pub use pid_file::PidFile;
+pub use stdio::{Sink, Source, SourceKind};
+pub use terminal::{RawMode, WindowSize, is_terminal};

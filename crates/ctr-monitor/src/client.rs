@@ -239,7 +239,9 @@ impl MonitorClient {
                 Frame::Message(bytes, fds) => match parse_reply(&bytes)? {
                     Reply::Failed(failure) => return Err(failure.into()),
                     // Not an answer: it belongs to the attached streams.
-                    Reply::Exit(_) => self.early.push_back(Frame::Message(bytes, fds)),
+                    Reply::Exit(_) | Reply::Dropped { .. } => {
+                        self.early.push_back(Frame::Message(bytes, fds));
+                    }
                     reply @ (Reply::Created { .. } | Reply::Done | Reply::Status(_)) => {
                         return Ok(reply);
                     }
@@ -302,15 +304,16 @@ impl MonitorClient {
     /// When the connection is broken.
     pub fn try_send_stdin(&self, bytes: &[u8]) -> Result<bool, MonitorError> {
         let packet = frames::data_packet(frames::Stream::Stdin, bytes);
-        match self.send_packet(&packet, &[]) {
-            Ok(()) => Ok(true),
-            Err(MonitorError::Connection { source, .. })
-                if source.kind() == std::io::ErrorKind::WouldBlock =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
+        would_block(self.send_packet(&packet, &[]))
+    }
+
+    /// Sends a request without waiting for its answer, which comes among the frames; false when the monitor has no room now (of a
+    /// non-blocking connection).
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn try_send(&self, request: &Request) -> Result<bool, MonitorError> {
+        would_block(self.send_message(request, &[]))
     }
 
     fn send_packet(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), MonitorError> {
@@ -370,6 +373,19 @@ impl Reply {
     /// [`MonitorError::BadAnswer`] when it is not of the protocol.
     pub fn parse(bytes: &[u8]) -> Result<Self, MonitorError> {
         parse_reply(bytes)
+    }
+}
+
+/// Whether something was sent, or found no room.
+fn would_block(sent: Result<(), MonitorError>) -> Result<bool, MonitorError> {
+    match sent {
+        Ok(()) => Ok(true),
+        Err(MonitorError::Connection { source, .. })
+            if source.kind() == std::io::ErrorKind::WouldBlock =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 

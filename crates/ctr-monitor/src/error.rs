@@ -117,6 +117,15 @@ impl From<SysError> for WireFailure {
     }
 }
 
+impl From<ExecError> for WireFailure {
+    fn from(error: ExecError) -> Self {
+        match error {
+            ExecError::Sys(error) => error.into(),
+            other => Self::own("attach", "the container's streams", &other.to_string()),
+        }
+    }
+}
+
 impl From<WireFailure> for MonitorError {
     fn from(failure: WireFailure) -> Self {
         match failure {

@@ -18,7 +18,7 @@
 //! everything back: a half-made run does not outlive the engine that wanted it.
 //!
 //! # Limitations
-//! No exec sessions, no terminals, no re-adoption of a container whose monitor was killed yet.
+//! No exec sessions, no re-adoption of a container whose monitor was killed yet.
 #![forbid(unsafe_code)]
 
 mod client;

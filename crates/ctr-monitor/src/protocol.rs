@@ -1,11 +1,12 @@
 //! What engine and monitor say to each other.
 //!
 //! Messages are JSON objects in frames ([`ctr_exec::frames`]). Every request gets exactly one reply on its connection, in order. A
-//! connection that has sent [`Request::Attach`] also receives output frames, and one [`Reply::Exit`] after the last of them.
+//! connection that has sent [`Request::Attach`] also receives output frames, and one [`Reply::Exit`] (or [`Reply::Dropped`]) after the last of them.
 //! Unknown fields are ignored; a request of another [`VERSION`] is refused with a reply.
 
 use std::path::PathBuf;
 
+use ctr_exec::WindowSize;
 use ctr_sys::{PidStamp, Signal};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,13 @@ pub enum Request {
     Start,
     /// Send me the output from now on.
     Attach(AttachRequest),
+    /// Stop sending; the end of this connection, which follows, means nothing more.
+    Detach,
+    /// The terminal of this client has this size now. Nothing happens to a container without a terminal.
+    Resize {
+        /// Which.
+        size: WindowSize,
+    },
     /// Send a signal to the container's first process.
     Signal {
         /// Which.
@@ -59,6 +67,8 @@ impl Request {
             Self::Commit => "keep the container",
             Self::Start => "start the container",
             Self::Attach(_) => "attach",
+            Self::Detach => "detach",
+            Self::Resize { .. } => "resize the terminal",
             Self::Signal { .. } => "send a signal",
             Self::Status => "tell its status",
             Self::Cleaned => "end",
@@ -82,6 +92,9 @@ pub struct CreateRequest {
     pub mounts: Vec<MountTarget>,
     /// Whether standard input stays open for clients.
     pub stdin: StdinMode,
+    /// Whether the container has a terminal.
+    #[serde(default)]
+    pub terminal: Terminal,
     /// The container's control group, for counting what the kernel killed in it.
     pub cgroup_path: String,
     /// The control group that the monitor enters where it was not started in it; `None`: it stays where it is.
@@ -133,6 +146,17 @@ pub enum StdinMode {
     Open,
 }
 
+/// Whether a container has a terminal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Terminal {
+    /// Its standard streams are pipes.
+    #[default]
+    No,
+    /// Its standard streams are a pseudo-terminal.
+    Yes,
+}
+
 /// Where output is logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "driver")]
@@ -156,8 +180,11 @@ pub struct CleanupCommand {
 /// How a client attaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachRequest {
-    /// Whether it will clean up when the container has ended.
+    /// Whether it will clean up when the container has ended; such a client is the container's foreground.
     pub cleanup: CleanupPromise,
+    /// The size of its terminal, which the container's terminal takes over.
+    #[serde(default)]
+    pub window: Option<WindowSize>,
 }
 
 /// Who cleans up after the exit.
@@ -189,6 +216,11 @@ pub enum Reply {
     Failed(WireFailure),
     /// The container has ended; the last thing an attached client receives.
     Exit(ExitRecord),
+    /// The client took too little while others waited; the last thing that it receives. The container goes on.
+    Dropped {
+        /// Bytes of output that were not sent to it.
+        missed: u64,
+    },
 }
 
 /// How the container and the monitor are.

@@ -4,9 +4,11 @@
 //! the exit record, tell the clients, see to the cleanup, end.
 
 mod cleanup;
+mod client;
 mod clients;
 mod container;
 mod helper;
+mod input;
 mod intake;
 mod log;
 mod requests;
@@ -27,7 +29,8 @@ use crate::error::{MonitorError, WireFailure};
 use crate::files;
 use crate::protocol::{CreateRequest, Phase, Reply, RuntimeSpec};
 use crate::record::{ExitRecord, ExitReport, StartSeen};
-use clients::{Client, Clients, Departed, Patience};
+use client::{Client, GRACE, Patience};
+use clients::{Clients, Departed};
 use container::{Container, Ended};
 use intake::{Intake, with_words};
 use log::LogFile;
@@ -71,7 +74,7 @@ pub fn serve(number: i32, resolver: &dyn RuntimeResolver) -> Result<(), MonitorE
         Ok(request) => request,
         Err(failure) => {
             client.reply(&Reply::Failed(failure));
-            return client.flush(Deadline::after(clients::GRACE));
+            return client.flush(Deadline::after(GRACE));
         }
     };
     match Monitor::new(request, mounts, signals, &client, resolver) {
@@ -86,7 +89,7 @@ pub fn serve(number: i32, resolver: &dyn RuntimeResolver) -> Result<(), MonitorE
         }
         Err(failure) => {
             client.reply(&Reply::Failed(failure));
-            client.flush(Deadline::after(clients::GRACE))
+            client.flush(Deadline::after(GRACE))
         }
     }
 }
@@ -170,12 +173,16 @@ impl<'a> Monitor<'a> {
             .map_err(|error| SysError::new("open", run_dir.display().to_string(), error))?;
         let listener = bind_seqpacket(directory.as_fd(), files::CONTROL)?;
         let mut log = LogFile::open(&request.log)?;
-        let (mut streams, ends) = Streams::open(&run_dir, request.stdin)?;
+        let (mut streams, ends) = Streams::open(&run_dir, request.stdin, request.terminal)?;
         ExitRecord::reserve(&run_dir)?;
+        let stdin = request.stdin;
         let mut intake = Intake::new(&mut streams, creator);
-        let container = Container::create(request, mounts, &ends, &mut intake, resolver);
+        let created = Container::create(request, mounts, &ends, &mut intake, resolver);
         let said = intake.said();
-        let container = container.map_err(|failure| with_words(failure, &said))?;
+        let (container, console) = created.map_err(|failure| with_words(failure, &said))?;
+        if let Some(console) = console {
+            streams.use_console(console, stdin)?;
+        }
         // A runtime that succeeds and says something all the same: a warning, for the container's log.
         log.write(Stream::Stderr, &said);
         Ok(Self {

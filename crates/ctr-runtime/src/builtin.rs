@@ -91,6 +91,7 @@ fn order<'a>(target: Target<'a>, call: CreateCall<'a>) -> Order<'a> {
         bundle: call.bundle,
         pid_file: Some(call.pid_file),
         streams: Streams::Given([stdio.stdin, stdio.stdout, stdio.stderr]),
+        console: call.console,
         parentage: Parentage::Sibling,
     }
 }

@@ -54,7 +54,10 @@ pub(crate) struct Order<'a> {
     pub(crate) id: &'a str,
     pub(crate) bundle: &'a Path,
     pub(crate) pid_file: Option<&'a Path>,
+    /// With a console: those of the processes until the library has made the terminal.
     pub(crate) streams: Streams<'a>,
+    /// Where the master of the terminal goes.
+    pub(crate) console: Option<&'a Path>,
     pub(crate) parentage: Parentage,
 }
 
@@ -68,6 +71,7 @@ pub(crate) fn in_this_process(order: Order<'_>) -> Result<Created> {
     let place = Place::new(order.root, order.id)?;
     let cgroups = Cgroups::detect()?;
     let checked = spec::load(order.bundle, cgroups.mode())?;
+    checked.terminal.require_match(order.console)?;
     place.require_free()?;
     require_fresh_cgroup(&cgroups, &checked.cgroup)?;
     place.claim(&checked.spec)?;
@@ -109,14 +113,17 @@ fn create_claimed(
         .spec
         .process()
         .as_ref()
-        .map(|process| process.user().uid());
-    give_pipes(order.streams, user.unwrap_or(0))?;
+        .map_or(0, |process| process.user().uid());
+    if order.console.is_none() {
+        give_pipes(order.streams, user)?;
+    }
     let pid = call_library(order, place, strays)?;
     // Its parent has not reaped it yet or, if it has, the pid is not in use yet: it is the first process, or none.
     let init = PidRef::capture(pid)?.ok_or_else(|| RuntimeError::Library {
         message: "the first process ended while it was being created".to_owned(),
         raw: String::new(),
     })?;
+    checked.terminal.complete(&init, user)?;
     devices::enforce(cgroups, &checked.cgroup, &checked.devices)?;
     let mut record = Record::new(order.bundle, &checked.cgroup, init.stamp())?;
     record.annotations.extend(checked.annotations.clone());
@@ -197,7 +204,9 @@ fn build(
     let mut builder = ContainerBuilder::new(place.id().to_owned(), SyscallType::Linux)
         .with_root_path(order.root)?
         .with_executor(program);
-    if let Streams::Given(streams) = order.streams {
+    if let Some(console) = order.console {
+        builder = builder.with_console_socket(Some(console));
+    } else if let Streams::Given(streams) = order.streams {
         let [stdin, stdout, stderr] = streams.map(above_the_standard_ones);
         builder = builder
             .with_stdin(stdin.map_err(BuildError::Own)?)

@@ -11,10 +11,11 @@
 //! - checks the command as the user that will execute it, and says which of "not found" and "not executable" it is,
 //! - executes it with default signal handlers, an empty signal mask, and nothing open but the three standard streams,
 //! - sets the loopback interface of a new network namespace up, and gives the container a session keyring of its own,
+//! - gives the terminal of a process to its user and sets its size,
 //! - names the first process by pid and start time, so that a signal cannot reach a stranger.
 //!
 //! # Limitations
-//! No terminals, no `exec`, no `pause` and `update`, no hooks, no seccomp, no user namespaces; the systemd cgroup driver is not
+//! No `exec`, no `pause` and `update`, no hooks, no seccomp, no user namespaces; the systemd cgroup driver is not
 //! supported. A frozen cgroup is not thawed when a container is killed.
 #![deny(unsafe_code)]
 
@@ -36,6 +37,7 @@ mod spec;
     reason = "the system calls without a safe wrapper are here"
 )]
 mod sys;
+mod terminal;
 mod verbs;
 
 pub use builtin::{BUILTIN, Builtin};

@@ -132,6 +132,8 @@ pub struct ProcessConfig {
 pub enum Terminal {
     /// Its standard streams are pipes.
     No,
+    /// Its standard streams are a pseudo-terminal.
+    Yes,
 }
 
 /// What the program of a container reads on its standard input.

@@ -67,8 +67,8 @@ pub use replace::{Sync, create_private_dir, replace_file, sync_directory};
 pub use root::{FileKind, Metadata, Root};
 pub use signal::{Signal, SignalFd, SignalInfo, UnknownSignal};
 pub use socket::{
-    MAX_PACKET_FDS, Packet, accept, bind_seqpacket, connect_seqpacket, peer_uid, recv_packet,
-    send_packet, seqpacket_pair,
+    MAX_PACKET_FDS, Packet, accept, bind_seqpacket, bind_stream, connect_seqpacket, peer_uid,
+    recv_packet, send_packet, seqpacket_pair,
 };
 pub use time::{now_ns, rfc3339};
 pub use tree::remove_tree;

@@ -31,14 +31,9 @@ pub fn seqpacket_pair() -> SysResult<(OwnedFd, OwnedFd)> {
     .context("open", || "a pair of sockets".to_owned())
 }
 
-fn socket() -> SysResult<OwnedFd> {
-    rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .context("open", || "a socket".to_owned())
+fn socket(kind: SocketType) -> SysResult<OwnedFd> {
+    rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
+        .context("open", || "a socket".to_owned())
 }
 
 fn address(dir: BorrowedFd<'_>, name: &str) -> SysResult<SocketAddrUnix> {
@@ -53,7 +48,19 @@ fn address(dir: BorrowedFd<'_>, name: &str) -> SysResult<SocketAddrUnix> {
 /// # Errors
 /// When the name is taken or the directory cannot be written.
 pub fn bind_seqpacket(dir: BorrowedFd<'_>, name: &str) -> SysResult<OwnedFd> {
-    let listener = socket()?;
+    bind(dir, name, SocketType::SEQPACKET)
+}
+
+/// As [`bind_seqpacket`], of type `SOCK_STREAM`: what OCI runtimes connect to.
+///
+/// # Errors
+/// As [`bind_seqpacket`].
+pub fn bind_stream(dir: BorrowedFd<'_>, name: &str) -> SysResult<OwnedFd> {
+    bind(dir, name, SocketType::STREAM)
+}
+
+fn bind(dir: BorrowedFd<'_>, name: &str, kind: SocketType) -> SysResult<OwnedFd> {
+    let listener = socket(kind)?;
     let subject = || format!("the socket {name}");
     rustix::net::bind(&listener, &address(dir, name)?).context("bind", subject)?;
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
@@ -69,7 +76,7 @@ pub fn bind_seqpacket(dir: BorrowedFd<'_>, name: &str) -> SysResult<OwnedFd> {
 /// # Errors
 /// `NotFound` when there is none, `ConnectionRefused` when nobody listens any more.
 pub fn connect_seqpacket(dir: BorrowedFd<'_>, name: &str) -> SysResult<OwnedFd> {
-    let stream = socket()?;
+    let stream = socket(SocketType::SEQPACKET)?;
     rustix::net::connect(&stream, &address(dir, name)?)
         .context("connect to", || format!("the socket {name}"))?;
     Ok(stream)

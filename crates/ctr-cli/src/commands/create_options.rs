@@ -56,8 +56,8 @@ pub(crate) struct CreateOptions {
     /// Keep the standard input open
     #[arg(short, long)]
     pub(crate) interactive: bool,
-    /// Terminals come in the next version
-    #[arg(short, long, hide = true)]
+    /// Give the program a terminal
+    #[arg(short, long)]
     pub(crate) tty: bool,
     /// Published ports come in a later version
     #[arg(short, long, hide = true, value_name = "PORTS")]

@@ -3,7 +3,7 @@
 use ctr_core::CreateRequest;
 use ctr_oci::Hostname;
 use ctr_rootfs::UserSpec;
-use ctr_state::{AutoRemove, ContainerName, StdinMode};
+use ctr_state::{AutoRemove, ContainerName, StdinMode, Terminal};
 use ctr_sys::Signal;
 
 use crate::commands::Context;
@@ -52,6 +52,11 @@ pub(crate) fn request(
             .unwrap_or(STOP_TIMEOUT_S),
         auto_remove: auto_remove(options),
         runtime: context.globals.runtime.clone(),
+        terminal: if options.tty {
+            Terminal::Yes
+        } else {
+            Terminal::No
+        },
         stdin: stdin_mode(options),
         cid_file: given(options.cidfile.as_deref(), |text| {
             path::new_file("--cidfile", text, host)
@@ -73,11 +78,6 @@ fn given<T>(
 
 /// Refuses what podman has and this program does not have yet, in its own words.
 fn not_yet(options: &CreateOptions) -> Result<(), CommandError> {
-    if options.tty {
-        return Err(CommandError::failed(
-            "--tty: terminals come in the next version; without it the streams are passed on as they are",
-        ));
-    }
     network::no_ports(&options.publish)
 }
 
@@ -205,12 +205,6 @@ mod tests {
             &expect![[r#"
                 --rootfs is missing: the directory to run on
                 Hint: run on the files of this host, with changes kept apart: ctr run --rootfs /:O COMMAND"#]],
-        );
-        refused(
-            |o| o.tty = true,
-            &expect![
-                "--tty: terminals come in the next version; without it the streams are passed on as they are"
-            ],
         );
         refused(
             |o| o.publish.push("80:80".into()),

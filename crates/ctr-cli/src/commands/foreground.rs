@@ -1,61 +1,38 @@
-//! A container in the foreground, for `run` and `start --attach`: its streams, its signals, its exit code; and why a code is unknown.
+//! A container in the foreground of a client, for `run`, `start --attach` and `attach`: its exit code, and why a code is unknown.
 
-use ctr_core::{SessionEnd, SessionIo, Started};
-use ctr_state::{ExitCause, ExitInfo, StdinMode};
-use ctr_sys::SignalFd;
+use ctr_core::{Session, SessionEnd, SessionIo};
+use ctr_state::{ExitCause, ExitInfo};
 
-use crate::error::{CommandError, ErrorKind, Outcome};
+use crate::error::{CommandError, Outcome};
 use crate::io::Io;
 
-/// What a foreground client brings along.
-pub(crate) struct Foreground<'a> {
-    /// The container, for messages.
-    pub(crate) name: &'a str,
-    /// Whether this program's standard input goes to the container.
-    pub(crate) stdin: StdinMode,
-    /// The signals that go to the container.
-    pub(crate) signals: &'a SignalFd,
-}
-
-impl Foreground<'_> {
-    /// Stays with the container until it ends or the client is detached.
-    pub(crate) fn follow(self, started: Started, io: &mut Io) -> Result<Outcome, CommandError> {
-        let session = match started {
-            Started::Attached(session) => session,
-            Started::Already => return Err(self.already()),
-            Started::Detached => return Ok(Outcome::Done),
-        };
-        let [input, stdout, stderr] = io.descriptors();
-        let stdin = match self.stdin {
-            StdinMode::Open => Some(input),
-            StdinMode::Null => None,
-        };
-        let signals = Some(self.signals);
-        match session.run(SessionIo {
-            stdin,
-            stdout,
-            stderr,
-            signals,
-        })? {
-            SessionEnd::Detached => Ok(Outcome::Done),
-            SessionEnd::Exited(info) => ended(self.name, &info),
-            SessionEnd::CutOff(info) => {
-                let name = self.name;
-                io.warning(&format!(
-                    "the last of its output did not arrive here (nobody read it for too long, or its monitor was killed); \
-                     if the container was kept, it is in: logs {name}"
-                ));
-                ended(name, &info)
-            }
+/// Stays with the container until it ends, or the client leaves it.
+pub(crate) fn follow(
+    session: Session<'_>,
+    name: &str,
+    streams: SessionIo<'_>,
+    io: &mut Io,
+) -> Result<Outcome, CommandError> {
+    match session.run(streams)? {
+        SessionEnd::Detached => Ok(Outcome::Done),
+        SessionEnd::Exited(info) => ended(name, &info),
+        SessionEnd::CutOff(info) => {
+            io.warning(&format!(
+                "the last of its output did not arrive here (its monitor was killed, or somebody cleaned up after it meanwhile); \
+                 if the container was kept, it is in: logs {name}"
+            ));
+            ended(name, &info)
         }
-    }
-
-    fn already(&self) -> CommandError {
-        let name = self.name;
-        let text = format!(
-            "{name} runs already; attaching to a running container comes in the next version"
-        );
-        CommandError::new(ErrorKind::WrongStatus, text)
+        SessionEnd::Dropped { missed } => {
+            let text = format!(
+                "{name} goes on without this client, which took too little of its output: {missed} bytes were not sent"
+            );
+            Err(CommandError::failed(text).hint(format!("what was missed is in: logs {name}")))
+        }
+        SessionEnd::Interrupted { signal } => {
+            let code = u8::try_from(128 + signal.number()).unwrap_or(u8::MAX);
+            Ok(Outcome::Ended(code))
+        }
     }
 }
 

@@ -1,12 +1,16 @@
 //! `run`: `create` and `start` in one; in the foreground it stays until the container ends and has its exit code.
 
-use ctr_core::{Attach, Container, EngineError, RemoveMode, RemoveRequest, StartRequest, Started};
-use ctr_state::AutoRemove;
+use ctr_core::{
+    Attach, Container, CreateRequest, EngineError, ForegroundRequest, RemoveMode, RemoveRequest,
+    StartRequest, Started,
+};
+use ctr_state::{AutoRemove, StdinMode};
 
 use crate::commands::Context;
+use crate::commands::client::{Client, ClientOptions, Streams, Use};
 use crate::commands::create_options::CreateOptions;
 use crate::commands::create_request::request;
-use crate::commands::foreground::Foreground;
+use crate::commands::foreground::follow;
 use crate::error::{CommandError, ErrorKind, Outcome};
 use crate::io::Io;
 use crate::signals;
@@ -16,38 +20,79 @@ pub(crate) struct Args {
     /// Run in the background and print the id
     #[arg(short, long)]
     pub(crate) detach: bool,
+    /// Attach only this stream: stdin, stdout or stderr [default: both outputs, and stdin with --interactive]
+    #[arg(short, long, value_name = "STREAM")]
+    pub(crate) attach: Vec<String>,
+    #[command(flatten)]
+    pub(crate) client: ClientOptions,
     #[command(flatten)]
     pub(crate) options: CreateOptions,
 }
 
 /// Creates the container and starts it.
 pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
-    let request = request(&args.options, context)?;
+    let stdin = if args.options.interactive {
+        Use::Yes
+    } else {
+        Use::No
+    };
+    let client = Client::new(&args.client, Streams::named(&args.attach, stdin)?)?;
+    let mut request = request(&args.options, context)?;
     if args.detach {
-        let engine = context.open()?;
-        let auto_remove = request.auto_remove;
-        let created = engine.run(
-            request,
-            StartRequest {
-                attach: Attach::None,
-            },
-        )?;
-        let (container, _) = started(created, auto_remove, io)?;
-        io.line(container.id().as_str());
-        return Ok(Outcome::Done);
+        if !args.attach.is_empty() {
+            let why = "--detach and --attach exclude each other";
+            return Err(CommandError::failed(why));
+        }
+        return in_background(request, context, io);
     }
+    if client.streams.stdin == Use::Yes {
+        request.stdin = StdinMode::Open;
+    }
+    if args.options.tty && client.streams.stdin == Use::Yes && !Client::has_terminal(io) {
+        io.warning(
+            "the standard input is no terminal: keys and line editing may not work as expected",
+        );
+    }
+    in_foreground(request, &client, context, io)
+}
+
+fn in_background(
+    request: CreateRequest,
+    context: &Context,
+    io: &mut Io,
+) -> Result<Outcome, CommandError> {
+    let engine = context.open()?;
+    let auto_remove = request.auto_remove;
+    let start = StartRequest {
+        attach: Attach::None,
+    };
+    let (container, _) = started(engine.run(request, start)?, auto_remove, io)?;
+    io.line(container.id().as_str());
+    Ok(Outcome::Done)
+}
+
+fn in_foreground(
+    request: CreateRequest,
+    client: &Client,
+    context: &Context,
+    io: &mut Io,
+) -> Result<Outcome, CommandError> {
     // Before anything exists: one that asks to end has the making taken back, later ones are for the container.
     let signals = signals::block()?;
-    let (stdin, auto_remove) = (request.stdin, request.auto_remove);
+    let auto_remove = request.auto_remove;
     let engine = context.open()?;
-    let created = engine.run_foreground(request, &signals)?;
-    let (container, started) = started(created, auto_remove, io)?;
-    let foreground = Foreground {
-        name: container.id().short(),
-        stdin,
+    let foreground = ForegroundRequest {
         signals: &signals,
+        window: Client::window(io),
     };
-    foreground.follow(started, io)
+    let created = engine.run_foreground(request, foreground)?;
+    let (container, started) = started(created, auto_remove, io)?;
+    match started {
+        Started::Attached(session) => {
+            follow(session, container.id().short(), client.io(io, &signals), io)
+        }
+        Started::Already | Started::Detached => Ok(Outcome::Done),
+    }
 }
 
 /// A container that was to go away by itself goes away too when it could not be started.

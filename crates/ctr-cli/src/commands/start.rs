@@ -1,10 +1,10 @@
 //! `start`: starts containers; with `--attach` one of them stays in the foreground.
 
-use ctr_core::{Attach, StartRequest};
-use ctr_state::StdinMode;
+use ctr_core::{Attach, ForegroundRequest, StartRequest, Started};
 
 use crate::commands::Context;
-use crate::commands::foreground::Foreground;
+use crate::commands::client::{Client, ClientOptions, Streams, Use};
+use crate::commands::foreground::follow;
 use crate::commands::targets::{Selection, find, for_each, selection};
 use crate::error::{CommandError, Outcome};
 use crate::io::Io;
@@ -18,6 +18,8 @@ pub(crate) struct Args {
     /// Pass the standard input on (with --attach, to a container made with -i)
     #[arg(short, long)]
     interactive: bool,
+    #[command(flatten)]
+    client: ClientOptions,
     /// Names or ids
     #[arg(value_name = "CONTAINER")]
     names: Vec<String>,
@@ -43,18 +45,16 @@ fn attached(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, Comm
     let [name] = &args.names[..] else {
         return Err(CommandError::failed("--attach takes one container"));
     };
-    let stdin = if args.interactive {
-        StdinMode::Open
-    } else {
-        StdinMode::Null
-    };
+    let stdin = if args.interactive { Use::Yes } else { Use::No };
+    let client = Client::new(&args.client, Streams::all(stdin))?;
     let signals = signals::block()?;
     let engine = context.open()?;
-    let started = engine.find(name)?.start_foreground(&signals)?;
-    let foreground = Foreground {
-        name,
-        stdin,
+    let foreground = ForegroundRequest {
         signals: &signals,
+        window: Client::window(io),
     };
-    foreground.follow(started, io)
+    match engine.find(name)?.start_foreground(foreground)? {
+        Started::Attached(session) => follow(session, name, client.io(io, &signals), io),
+        Started::Already | Started::Detached => Ok(Outcome::Done),
+    }
 }

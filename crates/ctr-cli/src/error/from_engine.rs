@@ -52,6 +52,7 @@ fn kind(error: &EngineError) -> ErrorKind {
         | EngineError::Rootfs(_)
         | EngineError::Oci(_)
         | EngineError::Monitor(_)
+        | EngineError::Exec(_)
         | EngineError::Sys(_) => ErrorKind::Failed,
     }
 }
@@ -72,6 +73,7 @@ fn hint(error: &EngineError) -> Option<String> {
         | EngineError::Rootfs(_)
         | EngineError::Oci(_)
         | EngineError::Monitor(_)
+        | EngineError::Exec(_)
         | EngineError::Sys(_) => None,
     }
 }
@@ -85,6 +87,11 @@ fn for_status(status: Status, verb: &str) -> Option<String> {
             Some("stop it first, or use rm -f".to_owned())
         }
         Status::Paused => Some("unpause it, or end it with kill -s KILL or rm -f".to_owned()),
+        Status::Configured | Status::Created | Status::Stopped | Status::Exited
+            if verb == "attach to" =>
+        {
+            Some("start -a starts it and attaches".to_owned())
+        }
         Status::Configured
         | Status::Created
         | Status::Running

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use ctr_exec::{Console, ConsoleSocket, ExecError};
 use ctr_oci::{CreateCall, DeleteMode, StdioFds, Target};
 use ctr_sys::{
     Cgroups, Deadline, DetachedMount, ExitStatus, PidRef, PidStamp, Signal, SysError,
@@ -16,10 +17,13 @@ use super::helper::{Meanwhile, Nothing, in_helper};
 use super::streams::ContainerEnds;
 use crate::error::WireFailure;
 use crate::files;
-use crate::protocol::{CreateRequest, Phase};
+use crate::protocol::{CreateRequest, Phase, Terminal};
 
 /// Beyond the runtime's own deadline, for the helper around it.
 const HELPER_MARGIN: Duration = Duration::from_secs(5);
+
+/// For a terminal that should be there already.
+const CONSOLE_WAIT: Duration = Duration::from_secs(1);
 
 /// What is known of the end of the first process.
 pub(super) enum Ended {
@@ -42,14 +46,14 @@ pub(super) struct Container<'a> {
 
 impl<'a> Container<'a> {
     /// Has a helper attach the mounts in a mount namespace of its own and call the runtime there, whose output is taken `meanwhile`.
-    /// On failure the runtime's leftovers are deleted.
+    /// On failure the runtime's leftovers are deleted. Also the container's terminal, if it is to have one.
     pub(super) fn create(
         request: CreateRequest,
         mounts: Vec<OwnedFd>,
         ends: &ContainerEnds,
         meanwhile: &mut dyn Meanwhile,
         resolver: &'a dyn RuntimeResolver,
-    ) -> Result<Self, WireFailure> {
+    ) -> Result<(Self, Option<Console>), WireFailure> {
         if mounts.len() != request.mounts.len() {
             return Err(WireFailure::own(
                 "create",
@@ -60,21 +64,32 @@ impl<'a> Container<'a> {
         let mounts: Vec<DetachedMount> = mounts.into_iter().map(DetachedMount::from_fd).collect();
         let mut keep: Vec<BorrowedFd<'_>> = mounts.iter().map(AsFd::as_fd).collect();
         keep.extend(ends.descriptors());
+        let socket = match request.terminal {
+            Terminal::Yes => Some(ConsoleSocket::bind(&request.run_dir)?),
+            Terminal::No => None,
+        };
+        let path = socket.as_ref().map(ConsoleSocket::path);
         let deadline = runtime_deadline(&request);
         let margin = deadline_with_margin(&request);
         let created = in_helper("create", &keep, margin, meanwhile, || {
             attach(&request, &mounts)?;
-            call_create(&request, ends, resolver, deadline)
+            call_create(&request, ends, path, resolver, deadline)
         });
-        let init = created.and_then(|pid| first_process(&request, pid));
-        match init {
-            Ok(init) => Ok(Self {
-                request,
-                resolver,
-                init,
-                phase: Phase::Created,
-                reaped: None,
-            }),
+        let created = created.and_then(|pid| {
+            let init = first_process(&request, pid)?;
+            Ok((init, receive_console(&request, socket)?))
+        });
+        match created {
+            Ok((init, console)) => {
+                let container = Self {
+                    request,
+                    resolver,
+                    init,
+                    phase: Phase::Created,
+                    reaped: None,
+                };
+                Ok((container, console))
+            }
             Err(failure) => {
                 // The cause is told; whether the deletion works is checked by the engine, which looks at the directories itself.
                 drop(delete(&request, resolver));
@@ -196,6 +211,7 @@ fn attach(request: &CreateRequest, mounts: &[DetachedMount]) -> Result<(), WireF
 fn call_create(
     request: &CreateRequest,
     ends: &ContainerEnds,
+    console: Option<&Path>,
     resolver: &dyn RuntimeResolver,
     deadline: Deadline,
 ) -> Result<i32, WireFailure> {
@@ -219,10 +235,20 @@ fn call_create(
             stdout: ends.stdout.as_fd(),
             stderr: ends.stderr.as_fd(),
         },
-        console: None,
+        console,
     };
     let created = runtime.create(target, call).map_err(WireFailure::Runtime)?;
     Ok(created.pid)
+}
+
+/// The terminal's master, which the runtime has sent before it said that it was done.
+fn receive_console(
+    request: &CreateRequest,
+    socket: Option<ConsoleSocket>,
+) -> Result<Option<Console>, WireFailure> {
+    let console = socket.map(|socket| socket.receive(Deadline::after(CONSOLE_WAIT)));
+    let failed = |error: ExecError| WireFailure::own("create", &request.id, &error.to_string());
+    console.transpose().map_err(failed)
 }
 
 /// The monitor has not reaped anything yet, so the pid still belongs to the process that the runtime made, dead or alive.

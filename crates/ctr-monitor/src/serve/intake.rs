@@ -3,7 +3,7 @@
 use ctr_exec::frames::Stream;
 use rustix::event::PollFd;
 
-use super::clients::Client;
+use super::client::Client;
 use super::helper::Meanwhile;
 use super::streams::{ReadOutput, Streams};
 use crate::error::WireFailure;

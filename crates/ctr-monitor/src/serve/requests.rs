@@ -1,5 +1,6 @@
 //! What clients ask, and the answers.
 
+use ctr_exec::WindowSize;
 use ctr_exec::frames::{Frame, Stream};
 use ctr_sys::Signal;
 
@@ -35,6 +36,9 @@ impl Monitor<'_> {
         for index in 0..self.clients.len() {
             while let Some(frame) = self.clients.receive(index, self.streams.input()) {
                 match frame {
+                    Frame::Data(Stream::Stdin, bytes) if bytes.is_empty() => {
+                        self.streams.end_stdin();
+                    }
                     Frame::Data(Stream::Stdin, bytes) => self.streams.queue_stdin(&bytes),
                     Frame::Data(Stream::Stdout | Stream::Stderr, _) => {
                         self.clients.drop_client(index);
@@ -48,8 +52,8 @@ impl Monitor<'_> {
                         self.clients.reply(index, &reply);
                     }
                     Frame::End => {
-                        if self.clients.sent_stdin(index) {
-                            self.streams.queue_stdin(&[]);
+                        if self.clients.owns_stdin(index) {
+                            self.streams.lose_stdin();
                         }
                         self.clients.drop_client(index);
                     }
@@ -75,11 +79,22 @@ impl Monitor<'_> {
                 Ok(Reply::Done)
             }
             Request::Attach(attach) => {
+                if let Some(size) = attach.window {
+                    self.resize(size)?;
+                }
                 self.clients.attach(index, attach.cleanup);
                 if let Some(record) = self.exit.clone() {
                     self.clients.reply(index, &Reply::Done);
                     return Ok(Reply::Exit(record));
                 }
+                Ok(Reply::Done)
+            }
+            Request::Detach => {
+                self.clients.detach(index);
+                Ok(Reply::Done)
+            }
+            Request::Resize { size } => {
+                self.resize(*size)?;
                 Ok(Reply::Done)
             }
             Request::Signal { signal } => {
@@ -101,6 +116,12 @@ impl Monitor<'_> {
                 Ok(Reply::Done)
             }
         }
+    }
+
+    fn resize(&self, size: WindowSize) -> Result<(), WireFailure> {
+        let id = &self.container.request().id;
+        let resized = self.streams.resize(size);
+        resized.map_err(|error| WireFailure::own("resize the terminal of", id, &error.to_string()))
     }
 
     fn status(&self) -> MonitorStatus {

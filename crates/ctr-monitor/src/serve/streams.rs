@@ -1,23 +1,25 @@
-//! The container's standard streams: three named pipes in the run directory.
+//! The container's standard streams: named pipes in the run directory, or a terminal.
 //!
-//! They have names so that a later monitor can open them again; never through `/proc/PID/fd`, which the container controls. The container
-//! gets the write ends of two and the read end of one.
+//! The pipes have names so that a later monitor can open them again; never through `/proc/PID/fd`, which the container controls. The
+//! container gets the write ends of two and the read end of one. A container with a terminal gets none of them: they are for the words
+//! of its runtime, and when that has delivered the terminal's master, it takes their place. All output of a terminal is standard output.
 
-use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use ctr_exec::frames::{MAX_PAYLOAD, Stream};
+use ctr_exec::{Console, ExecError, WindowSize};
 use ctr_sys::{SysError, SysResult};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::input::InputQueue;
 use crate::files;
-use crate::protocol::StdinMode;
+use crate::protocol::{StdinMode, Terminal};
 
-/// Input that the container has not read yet; beyond it clients are not read.
-const STDIN_LIMIT: usize = 1024 * 1024;
+/// More than the kernel keeps of a terminal's output, so that a surviving writer cannot go on for ever.
+const TERMINAL_REST: u64 = 1024 * 1024;
 
 /// The container's ends. Closed in the monitor once the container has them.
 pub(super) struct ContainerEnds {
@@ -36,9 +38,8 @@ impl ContainerEnds {
 pub(super) struct Streams {
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
-    stdin: Option<OwnedFd>,
-    queue: VecDeque<u8>,
-    input: InputState,
+    input: InputQueue,
+    console: Option<Console>,
 }
 
 /// Whether clients may send more input.
@@ -50,31 +51,30 @@ pub(super) enum Input {
     Full,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum InputState {
-    Open,
-    /// Closed for clients; what is queued still goes to the container.
-    Ending,
-}
-
 impl Streams {
     /// Makes the pipes and opens both ends of each.
-    pub(super) fn open(run_dir: &Path, stdin: StdinMode) -> SysResult<(Self, ContainerEnds)> {
+    pub(super) fn open(
+        run_dir: &Path,
+        stdin: StdinMode,
+        terminal: Terminal,
+    ) -> SysResult<(Self, ContainerEnds)> {
         let (stdout, stdout_end) = output_pipe(&run_dir.join(files::STDOUT))?;
         let (stderr, stderr_end) = output_pipe(&run_dir.join(files::STDERR))?;
-        let (stdin, stdin_end) = match stdin {
-            StdinMode::Null => (None, open(Path::new("/dev/null"), OFlags::RDONLY)?),
-            StdinMode::Open => {
+        let (input, stdin_end) = match (stdin, terminal) {
+            (StdinMode::Null, _) | (StdinMode::Open, Terminal::Yes) => {
+                let null = open(Path::new("/dev/null"), OFlags::RDONLY)?;
+                (InputQueue::default(), null)
+            }
+            (StdinMode::Open, Terminal::No) => {
                 let (write, read) = input_pipe(&run_dir.join(files::STDIN))?;
-                (Some(write), read)
+                (InputQueue::pipe(write), read)
             }
         };
         let streams = Self {
             stdout: Some(stdout),
             stderr: Some(stderr),
-            stdin,
-            queue: VecDeque::new(),
-            input: InputState::Open,
+            input,
+            console: None,
         };
         let ends = ContainerEnds {
             stdin: stdin_end,
@@ -84,6 +84,29 @@ impl Streams {
         Ok((streams, ends))
     }
 
+    /// The container's streams are this terminal from now on.
+    pub(super) fn use_console(
+        &mut self,
+        console: Console,
+        stdin: StdinMode,
+    ) -> Result<(), ExecError> {
+        self.stderr = None;
+        self.stdout = Some(console.duplicate()?);
+        self.input = match stdin {
+            StdinMode::Null => InputQueue::default(),
+            StdinMode::Open => InputQueue::terminal(console.duplicate()?),
+        };
+        self.console = Some(console);
+        Ok(())
+    }
+
+    /// Gives the terminal, if there is one, another size.
+    pub(super) fn resize(&self, size: WindowSize) -> Result<(), ExecError> {
+        self.console
+            .as_ref()
+            .map_or(Ok(()), |console| console.resize(size))
+    }
+
     /// Adds what is to be waited for.
     pub(super) fn add_to<'a>(&'a self, fds: &mut Vec<PollFd<'a>>, read_output: ReadOutput) {
         if read_output == ReadOutput::Yes {
@@ -91,9 +114,7 @@ impl Streams {
                 fds.push(PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN));
             }
         }
-        if let (Some(fd), false) = (&self.stdin, self.queue.is_empty()) {
-            fds.push(PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::OUT));
-        }
+        self.input.add_to(fds);
     }
 
     /// Bytes that are there now; `None` when there are none.
@@ -112,6 +133,7 @@ impl Streams {
                 Some(buffer)
             }
             Err(Errno::AGAIN | Errno::INTR) => None,
+            // A terminal that was hung up says so by an error.
             Err(_) => {
                 *slot = None;
                 None
@@ -119,13 +141,17 @@ impl Streams {
         }
     }
 
-    /// What the pipe holds at this moment, and not what a surviving writer adds meanwhile.
+    /// What is there at this moment, and not what a surviving writer adds meanwhile.
     pub(super) fn drain(&mut self, stream: Stream) -> Vec<Vec<u8>> {
-        let mut left = self
-            .slot(stream)
-            .and_then(|slot| slot.as_ref())
-            .and_then(|fd| rustix::io::ioctl_fionread(fd).ok())
-            .unwrap_or(0);
+        // What a terminal holds is in several places of the kernel, which does not count it.
+        let mut left = match &self.console {
+            Some(_) => TERMINAL_REST,
+            None => self
+                .slot(stream)
+                .and_then(|slot| slot.as_ref())
+                .and_then(|fd| rustix::io::ioctl_fionread(fd).ok())
+                .unwrap_or(0),
+        };
         let mut result = Vec::new();
         while left > 0 {
             let Some(bytes) = self.read(stream) else {
@@ -147,52 +173,40 @@ impl Streams {
 
     /// Whether clients may send more input.
     pub(super) fn input(&self) -> Input {
-        if self.queue.len() < STDIN_LIMIT {
-            Input::Wanted
-        } else {
-            Input::Full
-        }
+        self.input.state()
     }
 
-    /// Queues input; no bytes: it has ended.
+    /// Queues input.
     pub(super) fn queue_stdin(&mut self, bytes: &[u8]) {
-        if self.stdin.is_none() || self.input == InputState::Ending {
-            return;
-        }
-        if bytes.is_empty() {
-            self.input = InputState::Ending;
-        }
-        self.queue.extend(bytes);
+        self.input.push(bytes);
     }
 
-    /// Writes what the pipe takes.
+    /// A client's input has ended. A pipe ends with it; a terminal gets the key that means it.
+    pub(super) fn end_stdin(&mut self) {
+        match &self.console {
+            Some(console) => self.input.push(&console.end_of_input()),
+            None => self.input.end(),
+        }
+    }
+
+    /// The client whose input was the container's has gone. A terminal waits for the next one.
+    pub(super) fn lose_stdin(&mut self) {
+        if self.console.is_none() {
+            self.input.end();
+        }
+    }
+
+    /// Writes what the container's input takes.
     pub(super) fn write_stdin(&mut self) {
-        while let (Some(fd), false) = (&self.stdin, self.queue.is_empty()) {
-            let (front, _) = self.queue.as_slices();
-            match rustix::io::write(fd, front) {
-                Ok(count) => {
-                    self.queue.drain(..count);
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return,
-                // Nobody reads any more: what is queued has no receiver.
-                Err(_) => {
-                    self.queue.clear();
-                    self.stdin = None;
-                }
-            }
-        }
-        if self.input == InputState::Ending && self.queue.is_empty() {
-            self.stdin = None;
-        }
+        self.input.write();
     }
 
     /// Closes all.
     pub(super) fn close(&mut self) {
         self.stdout = None;
         self.stderr = None;
-        self.stdin = None;
-        self.queue.clear();
+        self.input.close();
+        self.console = None;
     }
 }
 

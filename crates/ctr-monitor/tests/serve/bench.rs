@@ -7,7 +7,7 @@ use std::time::Duration;
 use ctr_exec::frames::{self, Frame, Stream};
 use ctr_monitor::protocol::{
     AttachRequest, CleanupCommand, CleanupPromise, CreateRequest, Envelope, LogTarget, Reply,
-    Request, RuntimeKind, RuntimeSpec, StdinMode, VERSION,
+    Request, RuntimeKind, RuntimeSpec, StdinMode, Terminal, VERSION,
 };
 use ctr_monitor::{ExitRecord, MonitorClient, MonitorError, MonitorLaunch, files};
 use ctr_sys::{
@@ -38,6 +38,8 @@ pub(crate) struct Monitored {
 pub(crate) struct Received {
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
+    /// How many bytes it missed, when it was dropped.
+    pub(crate) missed: Option<u64>,
     /// `None`: the connection ended without it.
     pub(crate) exit: Option<ExitRecord>,
 }
@@ -62,6 +64,7 @@ impl Bench {
             },
             mounts: Vec::new(),
             stdin: StdinMode::Null,
+            terminal: Terminal::No,
             cgroup_path: "/ctr-monitor-test-absent".to_owned(),
             monitor_cgroup: None,
             log: LogTarget::K8sFile {
@@ -127,7 +130,13 @@ impl Bench {
     pub(crate) fn attached(&self, cleanup: CleanupPromise) -> MonitorClient {
         let mut client = self.connect();
         client
-            .attach(AttachRequest { cleanup }, deadline())
+            .attach(
+                AttachRequest {
+                    cleanup,
+                    window: None,
+                },
+                deadline(),
+            )
             .unwrap();
         client
     }
@@ -206,6 +215,23 @@ pub(crate) fn ask(client: &MonitorClient, request: Request) -> Reply {
     reply(client)
 }
 
+/// Reads so many bytes of the standard output.
+pub(crate) fn stdout_of(client: &mut MonitorClient, count: usize) -> Vec<u8> {
+    client.set_nonblocking().unwrap();
+    let mut bytes = Vec::new();
+    while bytes.len() < count {
+        if !client.has_early_frames() {
+            assert!(wait_readable(client.as_fd(), deadline()).unwrap());
+        }
+        match client.try_next_frame().unwrap() {
+            Some(Frame::Data(Stream::Stdout, part)) => bytes.extend(part),
+            Some(Frame::Message(..)) | None => {}
+            Some(frame) => panic!("{frame:?}"),
+        }
+    }
+    bytes
+}
+
 /// Reads until the exit arrives or the connection ends.
 pub(crate) fn receive(client: &mut MonitorClient) -> Received {
     client.set_nonblocking().unwrap();
@@ -218,12 +244,14 @@ pub(crate) fn receive(client: &mut MonitorClient) -> Received {
             Some(Frame::Data(Stream::Stdout, bytes)) => received.stdout.extend(bytes),
             Some(Frame::Data(Stream::Stderr, bytes)) => received.stderr.extend(bytes),
             Some(Frame::Data(Stream::Stdin, _)) => panic!("input came back"),
-            Some(Frame::Message(bytes, _)) => {
-                if let Reply::Exit(record) = Reply::parse(&bytes).unwrap() {
+            Some(Frame::Message(bytes, _)) => match Reply::parse(&bytes).unwrap() {
+                Reply::Exit(record) => {
                     received.exit = Some(record);
                     return received;
                 }
-            }
+                Reply::Dropped { missed } => received.missed = Some(missed),
+                _ => {}
+            },
             Some(Frame::End) => return received,
             None => {}
         }

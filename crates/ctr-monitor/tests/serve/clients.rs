@@ -1,19 +1,31 @@
 //! Several clients of one monitor.
 
+use std::time::Duration;
+
 use ctr_exec::frames::MAX_PAYLOAD;
 use ctr_monitor::ExitReport;
-use ctr_monitor::protocol::{CleanupPromise, StdinMode};
+use ctr_monitor::protocol::{CleanupPromise, Request, StdinMode};
+use ctr_sys::Deadline;
 
 use crate::Test;
-use crate::bench::{Bench, deadline, receive};
+use crate::bench::{Bench, deadline, receive, stdout_of};
 
-pub(crate) const TESTS: [Test; 4] = [
+pub(crate) const TESTS: [Test; 7] = [
     ("clients: two receive the same bytes", same_bytes),
     ("clients: one that leaves does not matter", one_leaves),
     (
-        "clients: one that never reads is dropped alone",
+        "clients: an observer that never reads is dropped alone and told",
         never_reads,
     ),
+    (
+        "clients: the container waits for an owner that does not read",
+        owner_stalls,
+    ),
+    (
+        "clients: an observer that leaves does not end the input, its owner does",
+        input_of_leavers,
+    ),
+    ("clients: one that has detached breaks no promise", detaches),
     ("clients: input reaches the program", input),
 ];
 
@@ -66,26 +78,87 @@ fn one_leaves() {
     assert_eq!(bench.cleanups(&run.monitor), 1);
 }
 
-/// It holds the others up until its patience is over, and costs nobody a byte.
+/// It holds the others up for a moment, and costs nobody a byte.
 fn never_reads() {
-    const BYTES: usize = 4_000_000;
-    let bench = Bench::new(&format!("head -c {BYTES} /dev/zero; exit 0"));
+    const BYTES: usize = 8_000_000;
+    let mut bench = Bench::new(&format!("head -c {BYTES} /dev/zero; exec cat"));
+    bench.request.stdin = StdinMode::Open;
     let mut run = bench.committed();
-    let mut sleeper = bench.attached(CleanupPromise::Made);
+    let mut sleeper = bench.attached(CleanupPromise::None);
     let mut reader = bench.attached(CleanupPromise::None);
     run.client.start(deadline()).unwrap();
-    let received = receive(&mut reader);
-    assert_eq!(
-        (received.stdout.len(), received.exit.is_some()),
-        (BYTES, true)
-    );
-    drop((reader, run.client));
-    // Its promise went with its connection.
-    assert_eq!(bench.cleanups(&run.monitor), 1);
+    assert_eq!(stdout_of(&mut reader, BYTES).len(), BYTES);
+    // It wakes up and learns what it missed, while the container goes on.
     let received = receive(&mut sleeper);
     assert!(received.stdout.len() < BYTES && received.exit.is_none());
+    let missed = received.missed.unwrap();
+    assert_eq!(received.stdout.len() as u64 + missed, BYTES as u64);
+    assert!(reader.try_send_stdin(b"end").unwrap());
+    assert!(reader.try_send_stdin(b"").unwrap());
+    let received = receive(&mut reader);
+    assert_eq!(received.stdout, b"end");
+    assert!(received.exit.is_some());
+    drop((reader, sleeper, run.client));
+    assert_eq!(bench.cleanups(&run.monitor), 1);
     let log = std::fs::metadata(bench.path("log")).unwrap();
     assert!(log.len() >= BYTES as u64);
+}
+
+/// As in a pipeline; and when it reads again it gets every byte.
+fn owner_stalls() {
+    const BYTES: usize = 8_000_000;
+    let bench = Bench::new(&format!("head -c {BYTES} /dev/zero; exit 4"));
+    let mut run = bench.committed();
+    let mut owner = bench.attached(CleanupPromise::Made);
+    run.client.start(deadline()).unwrap();
+    // Longer than an observer would be waited for.
+    let moment = Deadline::after(Duration::from_secs(3));
+    assert!(!run.init.wait(moment).unwrap());
+    let received = receive(&mut owner);
+    assert_eq!(received.stdout.len(), BYTES);
+    assert_eq!(received.exit.unwrap().exit, ExitReport::Exited { code: 4 });
+    owner.cleaned(deadline()).unwrap();
+    drop((owner, run.client));
+    assert_eq!(bench.cleanups(&run.monitor), 0);
+}
+
+fn input_of_leavers() {
+    let mut bench = Bench::new("exec cat");
+    bench.request.stdin = StdinMode::Open;
+    let mut run = bench.committed();
+    let mut owner = bench.attached(CleanupPromise::Made);
+    run.client.start(deadline()).unwrap();
+    let observer = bench.attached(CleanupPromise::None);
+    assert!(observer.try_send_stdin(b"one ").unwrap());
+    assert_eq!(stdout_of(&mut owner, 4), b"one ");
+    drop(observer);
+    assert!(owner.try_send_stdin(b"two").unwrap());
+    assert_eq!(stdout_of(&mut owner, 3), b"two");
+    drop((owner, run.client));
+    // Its connection was the input's other end, and its promise went with it.
+    assert_eq!(bench.cleanups(&run.monitor), 1);
+    let exit = bench.exit_record().unwrap().exit;
+    assert_eq!(exit, ExitReport::Exited { code: 0 });
+}
+
+fn detaches() {
+    let mut bench = Bench::new("exec cat");
+    bench.request.stdin = StdinMode::Open;
+    let mut run = bench.committed();
+    let mut owner = bench.attached(CleanupPromise::Made);
+    run.client.start(deadline()).unwrap();
+    assert!(owner.try_send_stdin(b"x").unwrap());
+    assert_eq!(stdout_of(&mut owner, 1), b"x");
+    assert!(owner.try_send(&Request::Detach).unwrap());
+    drop(owner);
+    let mut next = bench.attached(CleanupPromise::None);
+    assert!(next.try_send_stdin(b"y").unwrap());
+    assert_eq!(stdout_of(&mut next, 1), b"y");
+    assert!(next.try_send_stdin(b"").unwrap());
+    let received = receive(&mut next);
+    assert_eq!(received.exit.unwrap().exit, ExitReport::Exited { code: 0 });
+    drop((next, run.client));
+    assert_eq!(bench.cleanups(&run.monitor), 1);
 }
 
 fn input() {

@@ -1,7 +1,7 @@
 //! How a run begins, and how it is taken back.
 
 use ctr_exec::frames::{self, Frame};
-use ctr_monitor::protocol::{Phase, Reply, Request, RuntimeKind};
+use ctr_monitor::protocol::{Phase, Reply, Request, RuntimeKind, Terminal};
 use ctr_monitor::{ExitReport, MonitorError, files};
 use ctr_oci::FailureKind;
 use ctr_sys::{ExitStatus, Liveness, Signal, Sync, replace_file};
@@ -13,7 +13,7 @@ use crate::bench::{
     kill_children, send,
 };
 
-pub(crate) const TESTS: [Test; 9] = [
+pub(crate) const TESTS: [Test; 10] = [
     ("creation: another version is refused", other_version),
     ("creation: only a creation comes first", wrong_first_request),
     (
@@ -32,7 +32,25 @@ pub(crate) const TESTS: [Test; 9] = [
     ("creation: a given-up container is killed", abandoned),
     ("creation: one monitor for a run directory", second_monitor),
     ("creation: a runtime that hangs", hanging_runtime),
+    ("creation: a runtime that makes no terminal", no_terminal),
 ];
+
+/// It says that all is well, and nothing came: the container would have no streams at all.
+fn no_terminal() {
+    let mut bench = Bench::new("exit 0");
+    bench.request.terminal = Terminal::Yes;
+    let (mut client, monitor) = bench.launch();
+    let created = client.create(bench.request.clone(), &[], deadline());
+    let text = created.unwrap_err().to_string();
+    assert!(text.contains("did not set up the terminal"), "{text}");
+    drop(client);
+    let ended = monitor.wait_deadline(deadline()).unwrap();
+    assert_eq!(ended, Some(ExitStatus::Exited(0)));
+    // This runtime deletes nothing, so what it made is still there.
+    kill_children();
+    assert!(!bench.request.run_dir.join("console.sock").exists());
+    assert_nobody(&bench);
+}
 
 fn other_version() {
     let bench = Bench::new("");

@@ -32,6 +32,7 @@ pub(crate) enum Verb {
         id: String,
         bundle: PathBuf,
         pid_file: Option<PathBuf>,
+        console: Option<PathBuf>,
     },
     Start {
         id: String,
@@ -142,12 +143,14 @@ fn parse_verb(verb: &str, mut words: Words) -> Result<Verb, String> {
 }
 
 fn parse_create(words: &mut Words) -> Result<Verb, String> {
-    let (mut bundle, mut pid_file, mut id) = (PathBuf::from("."), None, None);
+    let mut bundle = PathBuf::from(".");
+    let (mut pid_file, mut console, mut id) = (None, None, None);
     while let Some(word) = words.next_text()? {
         let (name, value) = split(&word);
         match name {
             "--bundle" | "-b" => bundle = words.value(name, value)?.into(),
             "--pid-file" => pid_file = Some(words.value(name, value)?.into()),
+            "--console-socket" => console = Some(words.value(name, value)?.into()),
             name if name.starts_with('-') => return Err(unknown(name)),
             _ => set_once(&mut id, word)?,
         }
@@ -156,6 +159,7 @@ fn parse_create(words: &mut Words) -> Result<Verb, String> {
         id: required(id)?,
         bundle,
         pid_file,
+        console,
     })
 }
 
@@ -305,6 +309,7 @@ mod tests {
             id: id(),
             bundle: bundle.into(),
             pid_file: pid_file.map(PathBuf::from),
+            console: None,
         };
         let kill = |signal, scope| Verb::Kill {
             id: id(),
@@ -318,6 +323,15 @@ mod tests {
             &Ok(create("/b", Some("/p"))),
         );
         check("create x -b /b", &Ok(create("/b", None)));
+        check(
+            "create --console-socket /s x",
+            &Ok(Verb::Create {
+                id: id(),
+                bundle: ".".into(),
+                pid_file: None,
+                console: Some("/s".into()),
+            }),
+        );
         check("start x", &Ok(Verb::Start { id: id() }));
         check("kill x", &Ok(kill(Signal::TERM, KillScope::Init)));
         check("kill --all x KILL", &Ok(kill(Signal::KILL, KillScope::All)));
@@ -331,7 +345,10 @@ mod tests {
     fn wrong_lines_are_refused() {
         check("create", &Err("id is missing"));
         check("create x y", &Err("too many"));
-        check("create --console-socket /s x", &Err("--console-socket"));
+        check(
+            "create --console-socket",
+            &Err("--console-socket needs a value"),
+        );
         check("create --no-pivot x", &Err("--no-pivot"));
         check("start", &Err("id is missing"));
         check("start x y", &Err("too many"));

@@ -21,7 +21,7 @@ const HELP: &str = "\
 Usage: oci-runtime [--root DIR] [--log FILE] [--log-format text|json] [--debug] VERB
 
 Verbs:
-  create [--bundle DIR] [--pid-file FILE] ID
+  create [--bundle DIR] [--pid-file FILE] [--console-socket SOCKET] ID
   start ID
   state ID
   kill [--all] ID [SIGNAL]
@@ -69,7 +69,15 @@ fn run(global: &Global, verb: &Verb) -> Result<String, RuntimeFailure> {
             id,
             bundle,
             pid_file,
-        } => create(global, id, bundle, pid_file.as_deref()).map(silent),
+            console,
+        } => {
+            let files = Files {
+                bundle,
+                pid_file: pid_file.as_deref(),
+                console: console.as_deref(),
+            };
+            create(global, id, files).map(silent)
+        }
         Verb::Start { id } => Builtin.start(target(id)).map(silent),
         Verb::State { id } => describe(target(id)).map(|state| pretty(&state)),
         Verb::Kill { id, signal, scope } => Builtin.kill(target(id), *signal, *scope).map(silent),
@@ -84,26 +92,31 @@ fn run(global: &Global, verb: &Verb) -> Result<String, RuntimeFailure> {
     })
 }
 
-fn create(
-    global: &Global,
-    id: &str,
-    bundle: &Path,
-    pid_file: Option<&Path>,
-) -> Result<(), RuntimeFailure> {
+/// The paths of a `create`, as they were given.
+#[derive(Clone, Copy)]
+struct Files<'a> {
+    bundle: &'a Path,
+    pid_file: Option<&'a Path>,
+    console: Option<&'a Path>,
+}
+
+fn create(global: &Global, id: &str, files: Files<'_>) -> Result<(), RuntimeFailure> {
     let failed = |error: crate::error::RuntimeError| error.into_failure(BUILTIN, "create");
     // The library, and what is recorded, need names that do not depend on the working directory.
     let absolute = |path: &Path| {
         let at = crate::error::RuntimeError::at("resolve", path);
         std::path::absolute(path).map_err(|error| failed(at(error)))
     };
-    let (root, bundle) = (absolute(&global.root)?, absolute(bundle)?);
-    let pid_file = pid_file.map(absolute).transpose()?;
+    let (root, bundle) = (absolute(&global.root)?, absolute(files.bundle)?);
+    let pid_file = files.pid_file.map(absolute).transpose()?;
+    let console = files.console.map(absolute).transpose()?;
     create::in_this_process(Order {
         root: &root,
         id,
         bundle: &bundle,
         pid_file: pid_file.as_deref(),
         streams: Streams::Inherited,
+        console: console.as_deref(),
         parentage: Parentage::Child,
     })
     .map(drop)

@@ -15,11 +15,15 @@ const DEFAULT_UMASK: u32 = 0o022;
 
 /// Makes it what the library understands rightly.
 pub(super) fn correct(spec: &mut Spec, bundle: &Path) -> Result<()> {
+    let console = console_in_rootfs(spec);
     let root = spec.root_mut().as_mut().ok_or_else(|| missing("root"))?;
     let rootfs = bundle.join(root.path());
     root.set_path(rootfs.clone());
     let tree = Root::open(&rootfs)?;
     refuse_links(&tree, &rootfs)?;
+    if console {
+        refuse_console(&tree, &rootfs)?;
+    }
     if let Some(process) = spec.process_mut() {
         let umask = process.user().umask().unwrap_or(DEFAULT_UMASK);
         process.user_mut().set_umask(Some(umask));
@@ -50,6 +54,32 @@ fn refuse_links(tree: &Root, rootfs: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether `/dev/console` is going to be made in the container's own files, because there is a terminal and nothing is mounted on `/dev`.
+fn console_in_rootfs(spec: &Spec) -> bool {
+    let process = spec.process().as_ref();
+    let mut mounts = spec.mounts().iter().flatten();
+    process.is_some_and(|process| process.terminal() == Some(true))
+        && !mounts.any(|mount| mount.destination() == Path::new("/dev"))
+}
+
+/// The library opens the file for writing, to mount the terminal on it: a link in place of its directory would have the file made
+/// elsewhere, for example in a volume, and a pipe would have the creation wait for ever.
+fn refuse_console(tree: &Root, rootfs: &Path) -> Result<()> {
+    let refuse = |name: &str, why: &str| {
+        let what = format!("{name} in {}", rootfs.display());
+        Err(RuntimeError::invalid(what, why))
+    };
+    match tree.metadata_nofollow(Path::new("/dev"))? {
+        Some(found) if found.kind == FileKind::Directory => {}
+        Some(_) | None => return refuse("/dev", "must be a directory, for a terminal"),
+    }
+    match tree.metadata_nofollow(Path::new("/dev/console"))? {
+        None => Ok(()),
+        Some(found) if matches!(found.kind, FileKind::Regular | FileKind::CharDevice) => Ok(()),
+        Some(_) => refuse("/dev/console", "must be a file or a device, for a terminal"),
+    }
 }
 
 /// A set that is not named is empty. The library would leave the process what it has, which is everything.

@@ -13,6 +13,7 @@ use oci_spec::runtime::{Linux, LinuxNamespaceType, Spec};
 
 use crate::devices::{self, DeviceRule};
 use crate::error::{Result, RuntimeError};
+use crate::terminal::Terminal;
 
 /// Larger specifications are refused.
 const SPEC_LIMIT: u64 = 16 << 20;
@@ -35,6 +36,8 @@ pub(crate) struct Checked {
     pub(crate) cgroup: String,
     /// The device rules in force.
     pub(crate) devices: Vec<DeviceRule>,
+    /// The terminal of the first process.
+    pub(crate) terminal: Terminal,
     /// What to do with `lo`.
     pub(crate) loopback: Loopback,
     /// The annotations, for `state`.
@@ -82,6 +85,7 @@ fn check(mut spec: Spec, bundle: &Path, mode: CgroupMode) -> Result<Checked> {
     let checked = Checked {
         cgroup: cgroup_path(linux)?,
         devices: devices::effective(rules.unwrap_or_default())?,
+        terminal: Terminal::asked(spec.process().as_ref().ok_or_else(|| missing("process"))?)?,
         loopback: loopback(linux),
         annotations: spec.annotations().clone().unwrap_or_default(),
         spec: Spec::default(),
@@ -220,7 +224,6 @@ mod tests {
             ),
             (json!({ "process": { "selinuxLabel": "x" } }), v1),
             (json!({ "process": { "apparmorProfile": "x" } }), v1),
-            (json!({ "process": { "terminal": true } }), v1),
             (json!({ "hooks": { "poststop": [{ "path": "/x" }] } }), v1),
             (json!({ "ociVersion": "2.0.0" }), v1),
             (resources(json!({ "unified": { "memory.high": "1" } })), v1),

@@ -52,7 +52,6 @@ fn has_any(hooks: &Hooks) -> bool {
 fn check_process(process: &Process) -> Result<()> {
     let named = |value: &Option<String>| value.as_deref().is_some_and(|text| !text.is_empty());
     refuse_all(&[
-        ("process.terminal", process.terminal() == Some(true)),
         ("process.selinuxLabel", named(process.selinux_label())),
         ("process.apparmorProfile", named(process.apparmor_profile())),
         (

@@ -71,8 +71,8 @@ pub(crate) fn unenforceable_specifications_are_refused_before_anything_happens()
     );
     check_refused(&sandbox, unsupported, "linux.seccomp");
     assert!(!sandbox.root().exists());
-    let sandbox = Sandbox::new(&["true"]).with("/process/terminal", json!(true));
-    check_refused(&sandbox, unsupported, "process.terminal");
+    let sandbox = Sandbox::new(&["true"]).with("/process/selinuxLabel", json!("x"));
+    check_refused(&sandbox, unsupported, "process.selinuxLabel");
 }
 
 pub(crate) fn a_library_failure_says_what_and_leaves_nothing() {

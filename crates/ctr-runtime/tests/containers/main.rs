@@ -10,6 +10,7 @@ mod failures;
 mod lifecycle;
 mod process;
 mod sandbox;
+mod terminals;
 
 use std::panic::catch_unwind;
 
@@ -42,6 +43,13 @@ const CASES: &[Case] = cases![
     process::the_host_name_is_its_own,
     process::streams_are_handed_over,
     process::a_pipe_can_be_opened_again_by_the_user,
+    terminals::the_program_has_the_terminal,
+    terminals::a_shell_controls_its_jobs,
+    terminals::a_terminal_belongs_to_the_user,
+    terminals::a_waiting_process_has_the_terminal_alone,
+    terminals::the_session_is_told_when_the_terminal_goes,
+    terminals::terminal_and_console_socket_come_together,
+    terminals::what_lies_at_dev_console_is_not_followed,
     failures::commands_that_cannot_be_executed_are_told_apart,
     failures::what_only_fails_at_execution_ends_with_126_or_127,
     failures::unenforceable_specifications_are_refused_before_anything_happens,

@@ -23,6 +23,8 @@ pub(crate) struct Sandbox {
     pub(crate) spec: Value,
     stdin: File,
     pub(crate) output: File,
+    /// Where the master of a terminal is sent.
+    pub(crate) console: Option<PathBuf>,
 }
 
 impl Sandbox {
@@ -36,6 +38,7 @@ impl Sandbox {
             spec: spec(args, &format!("/ctr-runtime-tests/{id}")),
             output: tempfile::tempfile().unwrap(),
             stdin: File::open("/dev/null").unwrap(),
+            console: None,
             directory,
             id,
         }
@@ -107,7 +110,7 @@ impl Sandbox {
                         stdout: self.output.as_fd(),
                         stderr: self.output.as_fd(),
                     },
-                    console: None,
+                    console: self.console.as_deref(),
                 },
             )
         })
@@ -225,7 +228,7 @@ fn make_rootfs(rootfs: &Path) {
     std::fs::copy(BUSYBOX, rootfs.join("bin/busybox")).unwrap();
     let applets = [
         "sh", "true", "cat", "ls", "id", "ip", "mknod", "sleep", "stat", "env", "head", "echo",
-        "readlink", "dd", "kill",
+        "readlink", "dd", "kill", "tty", "stty",
     ];
     for applet in applets {
         std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(applet)).unwrap();

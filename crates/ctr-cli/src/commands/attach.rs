@@ -1,0 +1,56 @@
+//! `attach`: the streams of a container that runs.
+
+use ctr_core::{AttachRequest, Container};
+use ctr_state::{StdinMode, Terminal};
+
+use crate::commands::Context;
+use crate::commands::client::{Client, ClientOptions, Streams, Use};
+use crate::commands::foreground::follow;
+use crate::error::{CommandError, Outcome};
+use crate::io::Io;
+use crate::signals;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Do not pass the standard input on
+    #[arg(long)]
+    no_stdin: bool,
+    #[command(flatten)]
+    client: ClientOptions,
+    /// Name or id
+    #[arg(value_name = "CONTAINER")]
+    names: Vec<String>,
+}
+
+/// Stays with the container until it ends or the user leaves; the exit code is the container's.
+pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
+    let [name] = &args.names[..] else {
+        return Err(CommandError::failed("attach takes one container"));
+    };
+    let mut client = Client::new(&args.client, Streams::all(Use::Yes))?;
+    let signals = signals::block()?;
+    let engine = context.open()?;
+    let container = engine.find(name)?;
+    client.streams.stdin = stdin(args, &container, io)?;
+    let session = container.attach(AttachRequest {
+        window: Client::window(io),
+    })?;
+    follow(session, name, client.io(io, &signals), io)
+}
+
+/// Input that the container has no use for is left to whoever else reads it; a person's keys may be those to leave.
+fn stdin(args: &Args, container: &Container<'_>, io: &mut Io) -> Result<Use, CommandError> {
+    let snapshot = container.snapshot()?;
+    let process = &snapshot
+        .config()
+        .map_err(ctr_core::EngineError::from)?
+        .process;
+    let has_use = process.stdin == StdinMode::Open
+        || process.terminal == Terminal::Yes
+        || Client::has_terminal(io);
+    Ok(if has_use && !args.no_stdin {
+        Use::Yes
+    } else {
+        Use::No
+    })
+}

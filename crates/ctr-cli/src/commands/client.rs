@@ -1,0 +1,182 @@
+//! What an attached client does with its streams, keys and signals: the flags that `run`, `start` and `attach` share.
+
+use ctr_core::{SessionIo, SignalProxy};
+use ctr_exec::{DetachKeys, WindowSize, is_terminal};
+use ctr_sys::SignalFd;
+
+use crate::error::CommandError;
+use crate::io::Io;
+use crate::parse::boolean::boolean;
+
+/// The flags of every attached client.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct ClientOptions {
+    /// Keys that leave the container running: single characters or ctrl-X, separated by commas; empty for none [default: ctrl-p,ctrl-q]
+    #[arg(long, value_name = "KEYS")]
+    pub(crate) detach_keys: Option<String>,
+    /// Pass signals on to the container [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) sig_proxy: Option<String>,
+}
+
+/// Whether a client uses one of the streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    Yes,
+    No,
+}
+
+/// Which streams a client uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Streams {
+    pub(crate) stdin: Use,
+    pub(crate) stdout: Use,
+    pub(crate) stderr: Use,
+}
+
+impl Streams {
+    /// Both outputs, and the input as given.
+    pub(crate) fn all(stdin: Use) -> Self {
+        Self {
+            stdin,
+            stdout: Use::Yes,
+            stderr: Use::Yes,
+        }
+    }
+
+    /// Those that `--attach` names; the usual ones when it names none.
+    ///
+    /// # Errors
+    /// A name that is none of a stream.
+    pub(crate) fn named(names: &[String], stdin: Use) -> Result<Self, CommandError> {
+        if names.is_empty() {
+            return Ok(Self::all(stdin));
+        }
+        let mut streams = Self {
+            stdin,
+            stdout: Use::No,
+            stderr: Use::No,
+        };
+        for name in names {
+            match name.to_ascii_lowercase().as_str() {
+                "stdin" => streams.stdin = Use::Yes,
+                "stdout" => streams.stdout = Use::Yes,
+                "stderr" => streams.stderr = Use::Yes,
+                _ => {
+                    let why = "must be stdin, stdout or stderr";
+                    return Err(CommandError::value("--attach", name, why));
+                }
+            }
+        }
+        Ok(streams)
+    }
+}
+
+/// A client as its flags describe it.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) streams: Streams,
+    proxy: SignalProxy,
+    detach_keys: DetachKeys,
+}
+
+impl Client {
+    /// The client of these flags.
+    ///
+    /// # Errors
+    /// Keys or a word that cannot be read.
+    pub(crate) fn new(options: &ClientOptions, streams: Streams) -> Result<Self, CommandError> {
+        let detach_keys = match &options.detach_keys {
+            None => DetachKeys::usual(),
+            Some(text) => text
+                .parse()
+                .map_err(|refused| CommandError::flag("--detach-keys", refused))?,
+        };
+        let proxy = if boolean("--sig-proxy", options.sig_proxy.as_deref(), true)? {
+            SignalProxy::ToContainer
+        } else {
+            SignalProxy::EndsSession
+        };
+        Ok(Self {
+            streams,
+            proxy,
+            detach_keys,
+        })
+    }
+
+    /// The size of this process' terminal, if it has one.
+    pub(crate) fn window(io: &mut Io) -> Option<WindowSize> {
+        let [stdin, stdout, _] = io.descriptors();
+        WindowSize::of(stdin).or_else(|| WindowSize::of(stdout))
+    }
+
+    /// Whether keys of a person can arrive here.
+    pub(crate) fn has_terminal(io: &mut Io) -> bool {
+        let [stdin, _, _] = io.descriptors();
+        is_terminal(stdin)
+    }
+
+    /// The streams of this process, as far as the client uses them.
+    pub(crate) fn io<'a>(&self, io: &mut Io, signals: &'a SignalFd) -> SessionIo<'a> {
+        let [stdin, stdout, stderr] = io.descriptors();
+        let used = |wanted, fd| match wanted {
+            Use::Yes => Some(fd),
+            Use::No => None,
+        };
+        SessionIo {
+            stdin: used(self.streams.stdin, stdin),
+            stdout: used(self.streams.stdout, stdout),
+            stderr: used(self.streams.stderr, stderr),
+            signals: Some(signals),
+            proxy: self.proxy,
+            detach_keys: self.detach_keys.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_streams_and_no_others() {
+        let named = |names: &[&str], stdin| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            Streams::named(&names, stdin)
+        };
+        assert_eq!(named(&[], Use::Yes), Ok(Streams::all(Use::Yes)));
+        let streams = named(&["STDOUT"], Use::No).unwrap();
+        assert_eq!(
+            (streams.stdin, streams.stdout, streams.stderr),
+            (Use::No, Use::Yes, Use::No)
+        );
+        let streams = named(&["stdin", "stderr"], Use::No).unwrap();
+        assert_eq!(
+            (streams.stdin, streams.stdout, streams.stderr),
+            (Use::Yes, Use::No, Use::Yes)
+        );
+        let error = named(&["output"], Use::No).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "--attach \"output\": must be stdin, stdout or stderr"
+        );
+    }
+
+    #[test]
+    fn bad_flags_are_named() {
+        let refused = |options: ClientOptions| {
+            let client = Client::new(&options, Streams::all(Use::No));
+            client.unwrap_err().message().to_owned()
+        };
+        let keys = refused(ClientOptions {
+            detach_keys: Some("ctrl-1".into()),
+            ..ClientOptions::default()
+        });
+        assert!(keys.starts_with("--detach-keys: invalid detach keys \"ctrl-1\": allowed are"));
+        let proxy = refused(ClientOptions {
+            sig_proxy: Some("maybe".into()),
+            ..ClientOptions::default()
+        });
+        assert_eq!(proxy, "--sig-proxy \"maybe\": must be true or false");
+    }
+}

@@ -1,0 +1,68 @@
+//! Attaching to a container that runs: one more client beside those that are there.
+
+use std::time::Duration;
+
+use ctr_events::EventKind;
+use ctr_exec::WindowSize;
+use ctr_monitor::protocol::{AttachRequest as MonitorAttach, CleanupPromise};
+use ctr_monitor::{MonitorClient, MonitorError};
+use ctr_state::Status;
+use ctr_sys::Deadline;
+
+use crate::container::{Container, LockedContainer};
+use crate::error::EngineError;
+use crate::session::{AttachedRun, Role, Session};
+
+/// How long a monitor may take to let a client in.
+const REPLY_WAIT: Duration = Duration::from_secs(30);
+
+/// How a client attaches to a container that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttachRequest {
+    /// The size of the caller's terminal, which a container's terminal takes over.
+    pub window: Option<WindowSize>,
+}
+
+impl<'e> Container<'e> {
+    /// Attaches to the streams of a running container: what it writes from now on comes to the session, and what the session reads
+    /// goes to its program, if it was made with an open input. Several clients can be attached at once.
+    ///
+    /// # Errors
+    /// [`EngineError::WrongStatus`] when it does not run.
+    pub fn attach(&self, request: AttachRequest) -> Result<Session<'e>, EngineError> {
+        self.lock("attach")?.attach(request)
+    }
+}
+
+impl<'e> LockedContainer<'e> {
+    /// As [`Container::attach`], on a container whose lock is held; the lock is given up afterwards.
+    ///
+    /// # Errors
+    /// As [`Container::attach`].
+    pub fn attach(mut self, request: AttachRequest) -> Result<Session<'e>, EngineError> {
+        let generation = self.record().generation();
+        let _span =
+            tracing::info_span!("attach", container = self.id().short(), generation).entered();
+        match self.status() {
+            Status::Running => {}
+            Status::Configured
+            | Status::Created
+            | Status::Paused
+            | Status::Stopping
+            | Status::Stopped
+            | Status::Exited
+            | Status::Removing => return Err(self.wrong_status("attach to")),
+        }
+        let client = MonitorClient::connect(&self.engine().run_dir(self.id()))?;
+        let mut client = client.ok_or(MonitorError::Gone { request: "attach" })?;
+        let attach = MonitorAttach {
+            cleanup: CleanupPromise::None,
+            window: request.window,
+        };
+        client.attach(attach, Deadline::after(REPLY_WAIT))?;
+        let event = self.event(EventKind::Attach);
+        self.save(&[event])?;
+        let run = AttachedRun::of(&self, Role::Observer);
+        Ok(Session::new(self.unlock(), run, client, None))
+    }
+}

@@ -1,0 +1,343 @@
+//! The loop of a session: one `poll` over everything that can happen.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use ctr_exec::frames::{Frame, Stream};
+use ctr_exec::{RawMode, Sink, Source, SourceKind, WindowSize, is_terminal};
+use ctr_monitor::MonitorError;
+use ctr_monitor::protocol::{Reply, Request};
+use ctr_state::{ExitInfo, Terminal};
+use ctr_sys::{Deadline, PidRef, Signal, SignalFd, SysError, poll};
+use rustix::event::{PollFd, PollFlags};
+
+use super::{Role, Session, SessionEnd, SessionIo, SignalProxy};
+use crate::error::EngineError;
+use crate::probe::exit_info;
+use crate::wait::{Watch, exit_of};
+
+/// How long a container may go on after its stop signal when nobody reads its output any more. In a pipeline of processes it would have
+/// been killed by its next write.
+const READER_GONE: Duration = Duration::from_secs(1);
+
+/// What asks a process to end.
+const ENDING: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
+
+/// What the copying led to: the end of the session, and whether all output was written.
+pub(super) struct Ended {
+    pub(super) end: SessionEnd,
+    pub(super) output: Result<(), EngineError>,
+}
+
+pub(super) struct Copy<'s, 'e, 'a> {
+    session: &'s mut Session<'e>,
+    signals: Option<&'a SignalFd>,
+    proxy: SignalProxy,
+    init: Option<PidRef>,
+    input: Source<'a>,
+    stdout: Sink<'a>,
+    stderr: Sink<'a>,
+    /// The caller's terminal, whose size the container's follows.
+    window: Option<BorrowedFd<'a>>,
+    /// A size that the monitor has not been told yet.
+    resize: Option<WindowSize>,
+    connection: Connection,
+    /// When a container that was asked to stop, because nobody reads its output, is killed.
+    kill_at: Option<Deadline>,
+    /// Put back when this is dropped, on every way out.
+    _raw: Option<RawMode<'a>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Connection {
+    /// Frames come.
+    Open,
+    /// The end has come; what is buffered is still to be written.
+    Ended(SessionEnd),
+    /// The monitor has closed it before the exit.
+    Lost,
+}
+
+impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
+    pub(super) fn new(
+        session: &'s mut Session<'e>,
+        io: &SessionIo<'a>,
+    ) -> Result<Self, EngineError> {
+        session.client.set_nonblocking()?;
+        let terminal = io.stdin.filter(|fd| is_terminal(fd));
+        let raw = match (terminal, session.run.terminal) {
+            (Some(terminal), Terminal::Yes) => Some(RawMode::enter(terminal)?),
+            (Some(_), Terminal::No) | (None, _) => None,
+        };
+        let watch = io.detach_keys.clone().watch();
+        let kind = match (terminal, &raw) {
+            (None, _) => SourceKind::Data,
+            (Some(_), None) => SourceKind::Lines(watch),
+            (Some(_), Some(_)) => SourceKind::Keys(watch),
+        };
+        let window = match session.run.terminal {
+            Terminal::Yes => terminal.or(io.stdout.filter(|fd| is_terminal(fd))),
+            Terminal::No => None,
+        };
+        Ok(Self {
+            init: session.run.init.map(PidRef::open).transpose()?.flatten(),
+            session,
+            signals: io.signals,
+            proxy: io.proxy,
+            input: Source::new(io.stdin, kind),
+            stdout: Sink::new(io.stdout),
+            stderr: Sink::new(io.stderr),
+            window,
+            resize: None,
+            connection: Connection::Open,
+            kill_at: None,
+            _raw: raw,
+        })
+    }
+
+    pub(super) fn run(mut self) -> Result<Ended, EngineError> {
+        loop {
+            let written = self.stdout.is_empty() && self.stderr.is_empty();
+            match &self.connection {
+                Connection::Ended(end) if written => return Ok(self.ended(end.clone())),
+                Connection::Open | Connection::Ended(_) => {
+                    if let Some(end) = self.wait(None)? {
+                        return Ok(self.leave(end));
+                    }
+                }
+                Connection::Lost => {
+                    let watch = Watch::new(&self.session.container, self.session.run.generation)?;
+                    if let (Some(exit), true) = (self.recorded_exit()?, written) {
+                        return Ok(self.ended(SessionEnd::CutOff(exit)));
+                    }
+                    if let Some(end) = self.wait(Some(&watch))? {
+                        return Ok(self.ended(end));
+                    }
+                }
+            }
+        }
+    }
+
+    fn recorded_exit(&self) -> Result<Option<ExitInfo>, EngineError> {
+        exit_of(&self.session.container, self.session.run.generation)
+    }
+
+    /// Goes, and has the monitor go on as if the session had never been there.
+    fn leave(&self, end: SessionEnd) -> Ended {
+        // If this finds no room, the container has not read its input for long, and its end is what follows.
+        let told = self.session.client.try_send(&Request::Detach);
+        tracing::debug!(?told, "leaving");
+        self.ended(end)
+    }
+
+    fn ended(&self, end: SessionEnd) -> Ended {
+        let failures = [
+            ("standard output", self.stdout.failure()),
+            ("standard error", self.stderr.failure()),
+        ];
+        let failed = failures.into_iter().find_map(|(name, errno)| {
+            errno.map(|errno| SysError::new("write to", name, errno.into()))
+        });
+        Ended {
+            end,
+            output: failed.map_or(Ok(()), |error| Err(error.into())),
+        }
+    }
+
+    /// Waits for anything to happen and does what there is to do; the end, when the caller leaves.
+    fn wait(&mut self, watch: Option<&Watch>) -> Result<Option<SessionEnd>, EngineError> {
+        let [signals, input, stdout, stderr] = self.poll(watch)?;
+        if signals && let Some(end) = self.take_signals()? {
+            return Ok(Some(end));
+        }
+        if input {
+            self.input.read();
+        }
+        if stdout {
+            self.stdout.write();
+        }
+        if stderr {
+            self.stderr.write();
+        }
+        if self.connection == Connection::Open {
+            self.send()?;
+            self.receive()?;
+        }
+        if self.input.has_left() {
+            return Ok(Some(SessionEnd::Detached));
+        }
+        self.see_to_lost_reader()
+    }
+
+    /// Which of signals, input, stdout and stderr are ready.
+    fn poll(&self, watch: Option<&Watch>) -> Result<[bool; 4], EngineError> {
+        let open = self.connection == Connection::Open;
+        let wanted = [
+            self.signals.map(|signals| (signals.as_fd(), PollFlags::IN)),
+            self.input
+                .readable()
+                .filter(|_| open)
+                .map(|fd| (fd, PollFlags::IN)),
+            self.stdout.writable().map(|fd| (fd, PollFlags::OUT)),
+            self.stderr.writable().map(|fd| (fd, PollFlags::OUT)),
+        ];
+        let mut fds = Vec::new();
+        let mut positions = [None; 4];
+        for (position, (fd, flags)) in positions
+            .iter_mut()
+            .zip(wanted)
+            .filter_map(|(position, wanted)| wanted.map(|wanted| (position, wanted)))
+        {
+            *position = Some(fds.len());
+            fds.push(PollFd::from_borrowed_fd(fd, flags));
+        }
+        let interest = self.connection_interest();
+        if !interest.is_empty() {
+            let client = self.session.client.as_fd();
+            fds.push(PollFd::from_borrowed_fd(client, interest));
+        }
+        let mut deadline = self.kill_at.unwrap_or(Deadline::never());
+        if let Some(watch) = watch {
+            let watched = watch.descriptors();
+            fds.extend(watched.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+            deadline = deadline.min(watch.deadline());
+        }
+        // Frames that came before the session began do not make the socket readable.
+        if open && self.session.client.has_early_frames() {
+            deadline = Deadline::after(Duration::ZERO);
+        }
+        poll(&mut fds, deadline)?;
+        Ok(positions
+            .map(|position| position.is_some_and(|index: usize| !fds[index].revents().is_empty())))
+    }
+
+    fn connection_interest(&self) -> PollFlags {
+        let mut interest = PollFlags::empty();
+        if self.connection == Connection::Open {
+            let room = self.stdout.has_room() && self.stderr.has_room();
+            interest.set(PollFlags::IN, room);
+            let pending = self.input.pending().is_some() || self.resize.is_some();
+            interest.set(PollFlags::OUT, pending);
+        }
+        interest
+    }
+
+    fn take_signals(&mut self) -> Result<Option<SessionEnd>, EngineError> {
+        while let Some(info) = self.signals.map(SignalFd::read).transpose()?.flatten() {
+            let signal = info.signal;
+            if signal == Signal::WINCH && self.session.run.terminal == Terminal::Yes {
+                // The kernel tells the programs on the container's terminal.
+                self.resize = self.window.and_then(WindowSize::of).or(self.resize);
+                continue;
+            }
+            match (self.proxy, &self.init) {
+                (SignalProxy::ToContainer, Some(init)) => {
+                    init.signal(signal)?;
+                }
+                (SignalProxy::EndsSession, _) if ENDING.contains(&signal) => {
+                    return Ok(Some(SessionEnd::Interrupted { signal }));
+                }
+                (SignalProxy::ToContainer, None) | (SignalProxy::EndsSession, _) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sends what waits for the monitor, as far as it takes it now.
+    fn send(&mut self) -> Result<(), EngineError> {
+        let client = &self.session.client;
+        if let Some(size) = self.resize
+            && sent(client.try_send(&Request::Resize { size }))? == Sent::Yes
+        {
+            self.resize = None;
+        }
+        if let Some(bytes) = self.input.pending() {
+            match sent(client.try_send_stdin(bytes))? {
+                Sent::Yes => self.input.sent(),
+                Sent::No => {}
+                Sent::Never => self.input.close(),
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<(), EngineError> {
+        while self.stdout.has_room() && self.stderr.has_room() {
+            match self.session.client.try_next_frame()? {
+                None => break,
+                Some(Frame::Data(Stream::Stderr, bytes)) => self.stderr.push(&bytes),
+                Some(Frame::Data(Stream::Stdout | Stream::Stdin, bytes)) => {
+                    self.stdout.push(&bytes);
+                }
+                Some(Frame::Message(bytes, _)) => {
+                    if let Some(end) = end_of(Reply::parse(&bytes)?) {
+                        self.connection = Connection::Ended(end);
+                        break;
+                    }
+                }
+                Some(Frame::End) => {
+                    self.input.close();
+                    self.connection = Connection::Lost;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody reads the output any more. Whoever only looked on leaves; a container in the foreground is asked to stop, and killed when
+    /// its time is up.
+    fn see_to_lost_reader(&mut self) -> Result<Option<SessionEnd>, EngineError> {
+        if !self.stdout.reader_is_gone() {
+            return Ok(None);
+        }
+        if self.session.run.role == Role::Observer {
+            return Ok(Some(SessionEnd::Detached));
+        }
+        let Some(init) = &self.init else {
+            return Ok(None);
+        };
+        match self.kill_at {
+            None => {
+                let snapshot = self.session.container.snapshot()?;
+                let config = snapshot.config()?;
+                init.signal(config.stop_signal)?;
+                self.kill_at = Some(Deadline::after(READER_GONE));
+            }
+            Some(at) if at.expired() => {
+                init.signal(Signal::KILL)?;
+                self.kill_at = Some(Deadline::never());
+            }
+            Some(_) => {}
+        }
+        Ok(None)
+    }
+}
+
+/// What became of something that was sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Yes,
+    /// The monitor has no room now.
+    No,
+    /// The monitor is gone: reading from it says so next.
+    Never,
+}
+
+fn sent(result: Result<bool, MonitorError>) -> Result<Sent, EngineError> {
+    match result {
+        Ok(true) => Ok(Sent::Yes),
+        Ok(false) => Ok(Sent::No),
+        Err(MonitorError::Connection { .. }) => Ok(Sent::Never),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The end of the session, if the message is about that; answers to what was sent in between are not.
+fn end_of(reply: Reply) -> Option<SessionEnd> {
+    match reply {
+        Reply::Exit(record) => Some(SessionEnd::Exited(exit_info(&record))),
+        Reply::Dropped { missed } => Some(SessionEnd::Dropped { missed }),
+        Reply::Created { .. } | Reply::Done | Reply::Status(_) | Reply::Failed(_) => None,
+    }
+}

@@ -1,0 +1,372 @@
+//! One client of a monitor: its connection, its bounded queue, and what it may cost the container.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use ctr_exec::frames::{self, Frame, MAX_PAYLOAD, Stream};
+use ctr_sys::{Deadline, SysError, peer_uid};
+use rustix::event::{PollFd, PollFlags};
+
+use super::streams::Input;
+use crate::error::MonitorError;
+use crate::protocol::{CleanupPromise, Reply};
+
+/// Bytes that may wait for one client before the container's output is held back.
+pub(super) const QUEUE_LIMIT: usize = 1024 * 1024;
+
+/// In each such time an observer with a full queue must take [`LEAST`] bytes, or it is dropped.
+const WINDOW: Duration = Duration::from_secs(2);
+const LEAST: u64 = 64 * 1024;
+
+/// How long an observer may take nothing once the container has ended.
+pub(super) const GRACE: Duration = Duration::from_secs(10);
+
+/// How long anybody may, once the container has been cleaned up after: whoever did that waits for the monitor's end.
+const SHORT_GRACE: Duration = Duration::from_secs(1);
+
+/// How patient the monitor is with clients that take nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// The container runs: only a full queue matters.
+    Running,
+    /// It has ended, and the clients are to get what was theirs.
+    Ending,
+    /// It has ended, and somebody waits for the monitor to end.
+    Cleaned,
+}
+
+pub(super) struct Client {
+    connection: Option<OwnedFd>,
+    queue: VecDeque<Vec<u8>>,
+    queued: usize,
+    /// When it last took something, or began to have something to take.
+    moved: Instant,
+    /// All bytes that it took.
+    taken: u64,
+    /// When its queue was found full, and what it had taken by then.
+    full: Option<(Instant, u64)>,
+    role: Role,
+    stdin_used: StdinUsed,
+    pub(super) is_creator: bool,
+}
+
+/// What a client is to the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// It asks and is answered.
+    Caller,
+    /// It receives the output beside others, and must not hold them up.
+    Observer,
+    /// The container runs in its foreground, and it has promised to clean up: as in a pipeline, the container waits for it.
+    Owner,
+    /// An observer that took too little. It gets no more output but the number of bytes that it missed.
+    Dropped { missed: u64 },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StdinUsed {
+    No,
+    Yes,
+}
+
+impl Client {
+    pub(super) fn new(connection: OwnedFd) -> Result<Self, MonitorError> {
+        rustix::io::ioctl_fionbio(&connection, true)
+            .map_err(|errno| SysError::new("set up", "a connection", errno.into()))?;
+        Ok(Self {
+            connection: Some(connection),
+            queue: VecDeque::new(),
+            queued: 0,
+            moved: Instant::now(),
+            taken: 0,
+            full: None,
+            role: Role::Caller,
+            stdin_used: StdinUsed::No,
+            is_creator: false,
+        })
+    }
+
+    /// Whether it may be served: root, or the engine's own user.
+    pub(super) fn is_allowed(&self) -> bool {
+        let own = rustix::process::geteuid().as_raw();
+        let uid = self
+            .connection
+            .as_ref()
+            .and_then(|connection| peer_uid(connection.as_fd()).ok());
+        uid.is_some_and(|uid| uid == own || uid == 0)
+    }
+
+    /// Adds the end of the connection, which is reported without being asked for.
+    pub(super) fn add_end_to<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
+        if let Some(connection) = &self.connection {
+            let end = PollFlags::empty();
+            fds.push(PollFd::from_borrowed_fd(connection.as_fd(), end));
+        }
+    }
+
+    /// Whether the other end has closed the connection.
+    pub(super) fn is_gone(&self) -> bool {
+        if self.connection.is_none() {
+            return true;
+        }
+        let mut fds = Vec::new();
+        self.add_end_to(&mut fds);
+        let now = Deadline::after(Duration::ZERO);
+        ctr_sys::poll(&mut fds, now).is_ok()
+            && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+    }
+
+    /// Whether this end is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    pub(super) fn add_to<'a>(&'a self, fds: &mut Vec<PollFd<'a>>, input: Input) {
+        let Some(connection) = &self.connection else {
+            return;
+        };
+        // Without any interest it is left out: a dead peer would be reported all the same, again and again.
+        let mut flags = PollFlags::empty();
+        if input == Input::Wanted || self.stdin_used == StdinUsed::No {
+            flags |= PollFlags::IN;
+        }
+        if self.has_something_to_say() {
+            flags |= PollFlags::OUT;
+        }
+        if !flags.is_empty() {
+            fds.push(PollFd::from_borrowed_fd(connection.as_fd(), flags));
+        }
+    }
+
+    fn has_something_to_say(&self) -> bool {
+        !self.queue.is_empty() || matches!(self.role, Role::Dropped { .. })
+    }
+
+    /// The next frame; `None` when there is none now.
+    pub(super) fn receive(&mut self, input: Input) -> Option<Frame> {
+        if input == Input::Full && self.stdin_used == StdinUsed::Yes {
+            return None;
+        }
+        let connection = self.connection.as_ref()?;
+        match frames::receive(connection.as_fd()) {
+            Ok(frame) => {
+                if matches!(&frame, Frame::Data(Stream::Stdin, _)) {
+                    self.stdin_used = StdinUsed::Yes;
+                }
+                Some(frame)
+            }
+            Err(ctr_exec::ExecError::Stream { source, .. })
+                if source.kind() == std::io::ErrorKind::WouldBlock =>
+            {
+                None
+            }
+            // Not of the protocol, or broken: treated as gone.
+            Err(_) => Some(Frame::End),
+        }
+    }
+
+    /// Whether the end of its connection is the end of the container's input: it was the container's foreground.
+    pub(super) fn owns_stdin(&self) -> bool {
+        self.role == Role::Owner && self.stdin_used == StdinUsed::Yes
+    }
+
+    pub(super) fn attach(&mut self, promise: CleanupPromise) {
+        self.role = match promise {
+            CleanupPromise::None => Role::Observer,
+            CleanupPromise::Made => Role::Owner,
+        };
+    }
+
+    /// It leaves, and the container goes on as if it had never been there.
+    pub(super) fn detach(&mut self) {
+        self.role = Role::Caller;
+    }
+
+    pub(super) fn reply(&mut self, reply: &Reply) {
+        if let Ok(bytes) = serde_json::to_vec(reply) {
+            self.push(bytes);
+        }
+    }
+
+    /// Output of the container, if it is attached.
+    pub(super) fn send_output(&mut self, stream: Stream, bytes: &[u8]) {
+        match &mut self.role {
+            Role::Caller => {}
+            Role::Dropped { missed } => *missed += bytes.len() as u64,
+            Role::Observer | Role::Owner => {
+                for part in bytes.chunks(MAX_PAYLOAD) {
+                    self.push(frames::data_packet(stream, part));
+                }
+            }
+        }
+    }
+
+    /// The exit, if it is attached.
+    pub(super) fn send_exit(&mut self, exit: &Reply) {
+        match self.role {
+            Role::Caller | Role::Dropped { .. } => {}
+            Role::Observer | Role::Owner => self.reply(exit),
+        }
+    }
+
+    fn push(&mut self, packet: Vec<u8>) {
+        if self.connection.is_none() {
+            return;
+        }
+        if self.queue.is_empty() {
+            self.moved = Instant::now();
+        }
+        self.queued += packet.len();
+        self.queue.push_back(packet);
+    }
+
+    /// Sends what the socket takes.
+    pub(super) fn write(&mut self) {
+        self.write_queue();
+        if let (Role::Dropped { missed }, true) = (self.role, self.queue.is_empty()) {
+            self.tell_what_was_missed(missed);
+        }
+    }
+
+    /// The last thing that it hears, with what it has missed until then: so it is not queued.
+    fn tell_what_was_missed(&mut self, missed: u64) {
+        let (Some(connection), Ok(packet)) = (
+            &self.connection,
+            serde_json::to_vec(&Reply::Dropped { missed }),
+        ) else {
+            return;
+        };
+        match frames::send(connection.as_fd(), &packet, &[]) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Ok(()) | Err(_) => self.close(),
+        }
+    }
+
+    fn write_queue(&mut self) {
+        while let (Some(connection), Some(packet)) = (&self.connection, self.queue.front()) {
+            match frames::send(connection.as_fd(), packet, &[]) {
+                Ok(()) => {
+                    self.queued -= packet.len();
+                    self.taken += packet.len() as u64;
+                    self.queue.pop_front();
+                    self.moved = Instant::now();
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(_) => self.close(),
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.connection = None;
+        self.queue.clear();
+        self.queued = 0;
+    }
+
+    /// Whether the container's output has to wait for it.
+    pub(super) fn holds_back(&self) -> bool {
+        self.queued > QUEUE_LIMIT
+    }
+
+    /// Lets go of it if it costs more than it may.
+    pub(super) fn see_to_patience(&mut self, patience: Patience) {
+        match (patience, self.role) {
+            (Patience::Running, Role::Observer) => {
+                if self.is_too_slow() {
+                    self.drop_output();
+                }
+            }
+            (Patience::Running, Role::Caller | Role::Owner | Role::Dropped { .. })
+            | (Patience::Ending, Role::Owner) => {}
+            (Patience::Ending | Patience::Cleaned, _) => {
+                if !self.queue.is_empty() && self.moved.elapsed() >= grace(patience) {
+                    self.close();
+                }
+            }
+        }
+    }
+
+    fn is_too_slow(&mut self) -> bool {
+        if self.queued <= QUEUE_LIMIT / 2 {
+            self.full = None;
+        }
+        if !self.holds_back() {
+            return false;
+        }
+        let now = Instant::now();
+        let (since, taken) = *self.full.get_or_insert((now, self.taken));
+        if now.duration_since(since) < WINDOW {
+            return false;
+        }
+        self.full = Some((now, self.taken));
+        self.taken - taken < LEAST
+    }
+
+    /// Output that waits for it is counted and dropped; replies stay.
+    fn drop_output(&mut self) {
+        let is_output = |packet: &Vec<u8>| packet.first() != Some(&b'{');
+        let dropped = self.queue.iter().filter(|packet| is_output(packet));
+        let missed = dropped.map(|packet| packet.len() as u64 - 1).sum();
+        self.queue.retain(|packet| !is_output(packet));
+        self.queued = self.queue.iter().map(Vec::len).sum();
+        self.role = Role::Dropped { missed };
+    }
+
+    /// When it is to be looked at although nothing happened.
+    pub(super) fn timeout(&self, patience: Patience) -> Option<Duration> {
+        match (patience, self.role) {
+            (Patience::Running, Role::Observer) if self.holds_back() => {
+                let since = self
+                    .full
+                    .map_or(Duration::ZERO, |(since, _)| since.elapsed());
+                Some(WINDOW.saturating_sub(since))
+            }
+            (Patience::Running, _) | (Patience::Ending, Role::Owner) => None,
+            (Patience::Ending | Patience::Cleaned, _) => {
+                let waits = !self.queue.is_empty();
+                waits.then(|| grace(patience).saturating_sub(self.moved.elapsed()))
+            }
+        }
+    }
+
+    /// Whether the monitor need not stay for it. `promise`: whether somebody still has to clean up.
+    pub(super) fn is_done(&self, promise: Promise) -> bool {
+        match self.role {
+            _ if self.connection.is_none() => true,
+            Role::Dropped { .. } => true,
+            Role::Owner => self.queue.is_empty() && promise == Promise::Kept,
+            Role::Caller | Role::Observer => self.queue.is_empty(),
+        }
+    }
+
+    /// Sends everything or gives up at the deadline; for a client that is served outside the loop.
+    pub(super) fn flush(&mut self, deadline: Deadline) -> Result<(), MonitorError> {
+        loop {
+            self.write();
+            let Some(connection) = self.connection.as_ref().filter(|_| !self.queue.is_empty())
+            else {
+                return Ok(());
+            };
+            if deadline.expired() {
+                return Ok(());
+            }
+            let mut fds = [PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::OUT)];
+            ctr_sys::poll(&mut fds, deadline)?;
+        }
+    }
+}
+
+/// Whether what the owner has promised has been done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Promise {
+    Open,
+    Kept,
+}
+
+fn grace(patience: Patience) -> Duration {
+    match patience {
+        Patience::Running | Patience::Ending => GRACE,
+        Patience::Cleaned => SHORT_GRACE,
+    }
+}
