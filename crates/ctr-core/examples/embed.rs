@@ -19,7 +19,7 @@ use ctr_core::{
 use ctr_events::Actor;
 use ctr_oci::{CliRuntime, CliRuntimeConfig};
 use ctr_rootfs::RootfsSource;
-use ctr_state::{AutoRemove, NetworkMode, StdinMode};
+use ctr_state::{AutoRemove, NetworkMode, StdinMode, Terminal};
 use ctr_sys::Signal;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -113,6 +113,7 @@ fn request() -> CreateRequest {
         stop_timeout_s: 10,
         auto_remove: AutoRemove::No,
         runtime: None,
+        terminal: Terminal::No,
         stdin: StdinMode::Null,
         cid_file: None,
         pid_file: None,

@@ -140,7 +140,7 @@ impl<'e> Session<'e> {
             generation = self.run.generation
         );
         let _span = span.entered();
-        let end = Copy::new(&mut self, &io)?.run()?;
+        let end = Copy::new(&mut self, io)?.run()?;
         match (&end.end, self.run.role) {
             (SessionEnd::Exited(_) | SessionEnd::CutOff(_), Role::Owner) => self.conclude()?,
             (SessionEnd::Exited(_) | SessionEnd::CutOff(_), Role::Observer)

@@ -119,10 +119,10 @@ impl From<SysError> for WireFailure {
 
 impl From<ExecError> for WireFailure {
     fn from(error: ExecError) -> Self {
-        match error {
-            ExecError::Sys(error) => error.into(),
-            other => Self::own("attach", "the container's streams", &other.to_string()),
+        if let ExecError::Sys(error) = error {
+            return error.into();
         }
+        Self::own("use", "the container's terminal", &error.to_string())
     }
 }
 

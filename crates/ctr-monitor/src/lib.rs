@@ -21,6 +21,7 @@
 //! No exec sessions, no re-adoption of a container whose monitor was killed yet.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod client;
 mod error;
 pub mod protocol;

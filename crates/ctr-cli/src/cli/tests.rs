@@ -26,73 +26,75 @@ fn help_lists_the_commands() {
     check(
         &["ctr", "--help"],
         &expect![[r#"
-        A daemonless container engine
+            A daemonless container engine
 
-        Usage: ctr [OPTIONS] <COMMAND>
+            Usage: ctr [OPTIONS] <COMMAND>
 
-        Commands:
-          create     Create a container without starting it
-          run        Create a container and run a command in it
-          start      Start containers that do not run
-          stop       Stop containers: a signal, then KILL after a time
-          kill       Send a signal to containers
-          rm         Remove containers
-          ps         List containers
-          inspect    Show all that is known about containers, as JSON
-          logs       Show what a container wrote
-          wait       Wait until containers end and print their exit codes
-          container  Manage containers: the commands above, and a few of their own
-          info       Show the engine, its runtimes and the host
-          version    Show the version of this program
-          help       Print this message or the help of the given subcommand(s)
+            Commands:
+              create     Create a container without starting it
+              run        Create a container and run a command in it
+              start      Start containers that do not run
+              attach     Attach to the streams of a running container
+              stop       Stop containers: a signal, then KILL after a time
+              kill       Send a signal to containers
+              rm         Remove containers
+              ps         List containers
+              inspect    Show all that is known about containers, as JSON
+              logs       Show what a container wrote
+              wait       Wait until containers end and print their exit codes
+              container  Manage containers: the commands above, and a few of their own
+              info       Show the engine, its runtimes and the host
+              version    Show the version of this program
+              help       Print this message or the help of the given subcommand(s)
 
-        Options:
-          -h, --help     Print help
-          -V, --version  Print version
+            Options:
+              -h, --help     Print help
+              -V, --version  Print version
 
-        Global options:
-              --root <DIR>           Directory of the durable state [default: /var/lib/ctr]
-              --runroot <DIR>        Directory of the volatile state [default: /run/ctr]
-              --runtime <NAME|PATH>  OCI runtime: builtin, a name such as runc or crun, or an absolute path [default: builtin]
-              --log-level <LEVEL>    Trace the engine on the standard error: trace, debug, info, warn or error
-              --config <FILE>        Configuration file [default: /etc/ctr/ctr.toml]
-        [0]
-    "#]],
+            Global options:
+                  --root <DIR>           Directory of the durable state [default: /var/lib/ctr]
+                  --runroot <DIR>        Directory of the volatile state [default: /run/ctr]
+                  --runtime <NAME|PATH>  OCI runtime: builtin, a name such as runc or crun, or an absolute path [default: builtin]
+                  --log-level <LEVEL>    Trace the engine on the standard error: trace, debug, info, warn or error
+                  --config <FILE>        Configuration file [default: /etc/ctr/ctr.toml]
+            [0]
+        "#]],
     );
     check(
         &["/opt/boxes", "container", "--help"],
         &expect![[r#"
-        Manage containers: the commands above, and a few of their own
+            Manage containers: the commands above, and a few of their own
 
-        Usage: boxes container [OPTIONS] <COMMAND>
+            Usage: boxes container [OPTIONS] <COMMAND>
 
-        Commands:
-          create   Create a container without starting it
-          run      Create a container and run a command in it
-          start    Start containers that do not run
-          stop     Stop containers: a signal, then KILL after a time
-          kill     Send a signal to containers
-          rm       Remove containers
-          ps       List containers
-          inspect  Show all that is known about containers, as JSON
-          logs     Show what a container wrote
-          wait     Wait until containers end and print their exit codes
-          cleanup  Release what containers that ended still hold
-          exists   Ask whether a container exists: exit code 0 or 1
-          ls       List containers
-          help     Print this message or the help of the given subcommand(s)
+            Commands:
+              create   Create a container without starting it
+              run      Create a container and run a command in it
+              start    Start containers that do not run
+              attach   Attach to the streams of a running container
+              stop     Stop containers: a signal, then KILL after a time
+              kill     Send a signal to containers
+              rm       Remove containers
+              ps       List containers
+              inspect  Show all that is known about containers, as JSON
+              logs     Show what a container wrote
+              wait     Wait until containers end and print their exit codes
+              cleanup  Release what containers that ended still hold
+              exists   Ask whether a container exists: exit code 0 or 1
+              ls       List containers
+              help     Print this message or the help of the given subcommand(s)
 
-        Options:
-          -h, --help  Print help
+            Options:
+              -h, --help  Print help
 
-        Global options:
-              --root <DIR>           Directory of the durable state [default: /var/lib/ctr]
-              --runroot <DIR>        Directory of the volatile state [default: /run/ctr]
-              --runtime <NAME|PATH>  OCI runtime: builtin, a name such as runc or crun, or an absolute path [default: builtin]
-              --log-level <LEVEL>    Trace the engine on the standard error: trace, debug, info, warn or error
-              --config <FILE>        Configuration file [default: /etc/ctr/ctr.toml]
-        [0]
-    "#]],
+            Global options:
+                  --root <DIR>           Directory of the durable state [default: /var/lib/ctr]
+                  --runroot <DIR>        Directory of the volatile state [default: /run/ctr]
+                  --runtime <NAME|PATH>  OCI runtime: builtin, a name such as runc or crun, or an absolute path [default: builtin]
+                  --log-level <LEVEL>    Trace the engine on the standard error: trace, debug, info, warn or error
+                  --config <FILE>        Configuration file [default: /etc/ctr/ctr.toml]
+            [0]
+        "#]],
     );
 }
 
@@ -101,42 +103,46 @@ fn help_of_run() {
     check(
         &["boxes", "run", "--help"],
         &expect![[r#"
-        Create a container and run a command in it
+            Create a container and run a command in it
 
-        Usage: boxes run [OPTIONS] [COMMAND]...
+            Usage: boxes run [OPTIONS] [COMMAND]...
 
-        Arguments:
-          [COMMAND]...  Program and arguments
+            Arguments:
+              [COMMAND]...  Program and arguments
 
-        Options:
-          -d, --detach                      Run in the background and print the id
-              --rootfs <DIR[:O]>            Directory to run on; with :O, changes go to a writable overlay and the directory stays as it is
-              --name <NAME>                 Name of the container [default: a generated one]
-              --rm                          Remove the container when it has ended
-          -e, --env <KEY[=VALUE]>           Environment variable; KEY alone takes the value of this shell
-          -w, --workdir <DIR>               Working directory in the container
-          -u, --user <USER[:GROUP]>         User, and group, by name or number
-          -v, --volume <SRC:DST[:OPTIONS]>  Directory or file of the host to show in the container; OPTIONS are ro and rw
-          -h, --hostname <HOSTNAME>         Host name [default: the short id]
-              --entrypoint <PROGRAM>        Program that is put before the command: one word, or a JSON array
-          -l, --label <KEY=VALUE>           Label
-              --annotation <KEY=VALUE>      Annotation for the OCI runtime
-              --network <MODE>              Network: none or host [default: none]
-              --stop-signal <SIGNAL>        Signal that stop sends [default: TERM]
-              --stop-timeout <SECONDS>      Seconds between the stop signal and KILL [default: 10]
-              --cidfile <FILE>              File that the container's id is written to; must not exist
-              --pidfile <FILE>              File that the pid of the container's first process is written to
-          -i, --interactive                 Keep the standard input open
-              --help                        Print help
+            Options:
+              -d, --detach                      Run in the background and print the id
+              -a, --attach <STREAM>             Attach only this stream: stdin, stdout or stderr [default: both outputs, and stdin with --interactive]
+                  --detach-keys <KEYS>          Keys that leave the container running: single characters or ctrl-X, separated by commas; empty for none [default: ctrl-p,ctrl-q]
+                  --sig-proxy[=<BOOL>]          Pass signals on to the container [default: true]
+                  --rootfs <DIR[:O]>            Directory to run on; with :O, changes go to a writable overlay and the directory stays as it is
+                  --name <NAME>                 Name of the container [default: a generated one]
+                  --rm                          Remove the container when it has ended
+              -e, --env <KEY[=VALUE]>           Environment variable; KEY alone takes the value of this shell
+              -w, --workdir <DIR>               Working directory in the container
+              -u, --user <USER[:GROUP]>         User, and group, by name or number
+              -v, --volume <SRC:DST[:OPTIONS]>  Directory or file of the host to show in the container; OPTIONS are ro and rw
+              -h, --hostname <HOSTNAME>         Host name [default: the short id]
+                  --entrypoint <PROGRAM>        Program that is put before the command: one word, or a JSON array
+              -l, --label <KEY=VALUE>           Label
+                  --annotation <KEY=VALUE>      Annotation for the OCI runtime
+                  --network <MODE>              Network: none or host [default: none]
+                  --stop-signal <SIGNAL>        Signal that stop sends [default: TERM]
+                  --stop-timeout <SECONDS>      Seconds between the stop signal and KILL [default: 10]
+                  --cidfile <FILE>              File that the container's id is written to; must not exist
+                  --pidfile <FILE>              File that the pid of the container's first process is written to
+              -i, --interactive                 Keep the standard input open
+              -t, --tty                         Give the program a terminal
+                  --help                        Print help
 
-        Global options:
-              --root <DIR>           Directory of the durable state [default: /var/lib/ctr]
-              --runroot <DIR>        Directory of the volatile state [default: /run/ctr]
-              --runtime <NAME|PATH>  OCI runtime: builtin, a name such as runc or crun, or an absolute path [default: builtin]
-              --log-level <LEVEL>    Trace the engine on the standard error: trace, debug, info, warn or error
-              --config <FILE>        Configuration file [default: /etc/ctr/ctr.toml]
-        [0]
-    "#]],
+            Global options:
+                  --root <DIR>           Directory of the durable state [default: /var/lib/ctr]
+                  --runroot <DIR>        Directory of the volatile state [default: /run/ctr]
+                  --runtime <NAME|PATH>  OCI runtime: builtin, a name such as runc or crun, or an absolute path [default: builtin]
+                  --log-level <LEVEL>    Trace the engine on the standard error: trace, debug, info, warn or error
+                  --config <FILE>        Configuration file [default: /etc/ctr/ctr.toml]
+            [0]
+        "#]],
     );
 }
 

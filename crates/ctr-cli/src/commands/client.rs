@@ -92,10 +92,9 @@ impl Client {
                 .parse()
                 .map_err(|refused| CommandError::flag("--detach-keys", refused))?,
         };
-        let proxy = if boolean("--sig-proxy", options.sig_proxy.as_deref(), true)? {
-            SignalProxy::ToContainer
-        } else {
-            SignalProxy::EndsSession
+        let proxy = match boolean("--sig-proxy", options.sig_proxy.as_deref())? {
+            None | Some(true) => SignalProxy::ToContainer,
+            Some(false) => SignalProxy::EndsSession,
         };
         Ok(Self {
             streams,

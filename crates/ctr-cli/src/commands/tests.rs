@@ -141,7 +141,7 @@ fn values_that_are_none() {
 }
 
 #[test]
-fn images_and_terminals_come_later() {
+fn images_come_later() {
     check(
         "run alpine",
         &expect![[r#"
@@ -151,16 +151,41 @@ fn images_and_terminals_come_later() {
     "#]],
     );
     check(
-        "run -it --rootfs /:O sh",
+        "container create --rootfs /:O",
         &expect![[r#"
-        Error: --tty: terminals come in the next version; without it the streams are passed on as they are
+        Error: the command to run is missing
+        [125]
+    "#]],
+    );
+}
+
+#[test]
+fn attached_clients_refuse_what_they_cannot_do() {
+    check(
+        "run -d -a stdout --rootfs /:O true",
+        &expect![[r#"
+        Error: --detach and --attach exclude each other
         [125]
     "#]],
     );
     check(
-        "container create --rootfs /:O",
+        "run -a out --rootfs /:O true",
         &expect![[r#"
-        Error: the command to run is missing
+        Error: --attach "out": must be stdin, stdout or stderr
+        [125]
+    "#]],
+    );
+    check(
+        "attach --detach-keys ctrl-pq x",
+        &expect![[r#"
+        Error: --detach-keys: invalid detach keys "ctrl-pq": allowed are single characters, ctrl-X with X one of a-z @ [ \ ] ^ _, or DEL, separated by commas; nothing to have none
+        [125]
+    "#]],
+    );
+    check(
+        "attach a b",
+        &expect![[r#"
+        Error: attach takes one container
         [125]
     "#]],
     );

@@ -61,7 +61,7 @@ enum Connection {
 impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
     pub(super) fn new(
         session: &'s mut Session<'e>,
-        io: &SessionIo<'a>,
+        io: SessionIo<'a>,
     ) -> Result<Self, EngineError> {
         session.client.set_nonblocking()?;
         let terminal = io.stdin.filter(|fd| is_terminal(fd));
@@ -69,7 +69,7 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
             (Some(terminal), Terminal::Yes) => Some(RawMode::enter(terminal)?),
             (Some(_), Terminal::No) | (None, _) => None,
         };
-        let watch = io.detach_keys.clone().watch();
+        let watch = io.detach_keys.watch();
         let kind = match (terminal, &raw) {
             (None, _) => SourceKind::Data,
             (Some(_), None) => SourceKind::Lines(watch),

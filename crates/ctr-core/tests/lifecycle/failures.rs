@@ -192,7 +192,7 @@ fn attached_starts() {
     for step in runtime() {
         let f = Fixture::with(step.configure);
         let container = f.created_with(|request| (step.request)(&f.path(""), request));
-        let attach = Attach::Streams;
+        let attach = Attach::Streams { window: None };
         check(&f, &container, &step, StartRequest { attach });
     }
 }

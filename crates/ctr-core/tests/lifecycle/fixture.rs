@@ -13,6 +13,7 @@ use ctr_events::Actor;
 use ctr_rootfs::{RootfsMode, RootfsSource};
 use ctr_state::{
     AutoRemove, ContainerId, Intent, IntentKind, NetworkMode, Status, StdinMode, StopReason,
+    Terminal,
 };
 use ctr_sys::{
     BootId, Cgroups, Child, Deadline, FileLock, Launch, PidRef, PidStamp, Signal, Stdio, Sync,
@@ -122,6 +123,7 @@ impl Fixture {
             stop_timeout_s: 10,
             auto_remove: AutoRemove::No,
             runtime: None,
+            terminal: Terminal::No,
             stdin: StdinMode::Null,
             cid_file: None,
             pid_file: None,

@@ -8,6 +8,7 @@
     reason = "a test program without the harness: a panic is a failed test"
 )]
 
+mod attaching;
 mod failures;
 mod fake;
 mod fixture;
@@ -37,8 +38,9 @@ fn main() -> ExitCode {
     }
     // Whatever a test leaves behind becomes our child and is seen.
     set_subreaper(Subreaper::On).unwrap();
-    let groups: [&[Test]; 9] = [
+    let groups: [&[Test]; 10] = [
         &verbs::TESTS,
+        &attaching::TESTS,
         &failures::TESTS,
         &intents::TESTS,
         &killed::TESTS,

@@ -3,10 +3,11 @@
 use std::os::fd::AsFd;
 
 use ctr_core::{
-    Attach, CleanupRequest, EngineError, RemoveMode, SessionEnd, SessionIo, StartRequest, Started,
-    StopOutcome,
+    Attach, CleanupRequest, EngineError, RemoveMode, SessionEnd, SessionIo, SignalProxy,
+    StartRequest, Started, StopOutcome,
 };
 use ctr_events::EventKind;
+use ctr_exec::DetachKeys;
 use ctr_state::{AutoRemove, ExitCause, StateError, Status};
 use ctr_sys::Signal;
 
@@ -62,9 +63,11 @@ fn session(started: Started<'_>) -> (SessionEnd, String, String) {
     let (stderr, stderr_end) = rustix::pipe::pipe().unwrap();
     let io = SessionIo {
         stdin: None,
-        stdout: stdout_end.as_fd(),
-        stderr: stderr_end.as_fd(),
+        stdout: Some(stdout_end.as_fd()),
+        stderr: Some(stderr_end.as_fd()),
         signals: None,
+        proxy: SignalProxy::ToContainer,
+        detach_keys: DetachKeys::none(),
     };
     let end = session.run(io).unwrap();
     drop((stdout_end, stderr_end));
@@ -73,7 +76,7 @@ fn session(started: Started<'_>) -> (SessionEnd, String, String) {
 
 fn attached() -> StartRequest {
     StartRequest {
-        attach: Attach::Streams,
+        attach: Attach::Streams { window: None },
     }
 }
 

@@ -250,7 +250,7 @@ pub(crate) fn receive(client: &mut MonitorClient) -> Received {
                     return received;
                 }
                 Reply::Dropped { missed } => received.missed = Some(missed),
-                _ => {}
+                Reply::Created { .. } | Reply::Done | Reply::Status(_) | Reply::Failed(_) => {}
             },
             Some(Frame::End) => return received,
             None => {}
