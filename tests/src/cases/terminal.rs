@@ -54,7 +54,7 @@ fn new_size_is_seen(env: &Env) -> Result<()> {
         "trap 'stty size' WINCH; trap 'exit 3' INT; echo ready; while :; do sleep 0.02; done";
     let mut terminal = env.run_terminal(&[], &["sh", "-c", script])?;
     terminal.expect("ready")?;
-    for (rows, columns) in [(10, 20), (50, 200), (1, 1), (24, 80)] {
+    for (rows, columns) in [(10, 20), (50, 200), (2, 3), (24, 80)] {
         let size = Size { rows, columns };
         terminal.resize(size)?;
         terminal.expect(&format!("{size}\r\n"))?;
@@ -122,10 +122,12 @@ fn keys_interrupt_and_stop_the_program(env: &Env) -> Result<()> {
     terminal.send(b"\x1a")?;
     terminal.expect("Stopped")?;
     terminal.expect("# ")?;
-    terminal.send_line("fg; echo co''de $?")?;
+    terminal.send_line("fg")?;
     terminal.expect("\r\n")?;
     terminal.expect("sleep 1000")?;
     terminal.send(b"\x03")?;
+    terminal.expect("# ")?;
+    terminal.send_line("echo co''de $?")?;
     terminal.expect("code 130")?;
     terminal.send_line("exit 8")?;
     terminal.finish(8)?;
