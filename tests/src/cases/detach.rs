@@ -35,7 +35,7 @@ impl Env {
     /// `run -i -t` of a script under this name, in a terminal.
     fn named_terminal(&self, name: &str, flags: &[&str], script: &str) -> Result<Terminal> {
         let rootfs = self.rootfs();
-        let mut words = vec!["run", "-i", "-t", "--name", name];
+        let mut words = vec!["run", "-i", "-t", "--name", name, "--stop-timeout", "0"];
         words.extend(flags);
         words.extend(["--rootfs", &rootfs, "sh", "-c", script]);
         taken_over(self.terminal(&words, SIZE)?)
@@ -120,8 +120,7 @@ fn modes_are_restored(env: &Env) -> Result<()> {
     env.wait_for_cleanup("c")?;
     env.remove("c")?;
 
-    let flags = ["--stop-timeout", "0"];
-    let mut terminal = env.named_terminal("c", &flags, "echo ready; exec sleep 1000")?;
+    let mut terminal = env.named_terminal("c", &[], "echo ready; exec sleep 1000")?;
     terminal.expect("ready")?;
     env.ctr(&["rm", "-f", "c"])?.prints("c\n")?;
     terminal.finish(137).context("removed from outside")?;
@@ -277,7 +276,8 @@ fn two_terminals_at_once(env: &Env) -> Result<()> {
 fn looking_without_typing(env: &Env) -> Result<()> {
     let mut first = env.named_terminal("c", &[], SHOW_KEYS)?;
     first.expect("ready\n")?;
-    let mut second = env.attach(&["--no-stdin"], "c")?;
+    // The second terminal stays as it is: nothing of it is for the container.
+    let mut second = env.terminal(&["attach", "--no-stdin", "c"], SIZE)?;
     // It is attached once it sees something; what it misses before is no fault.
     crate::harness::wait::until("the second client", || {
         first.send(b".")?;
