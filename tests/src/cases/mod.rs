@@ -18,8 +18,10 @@ pub(crate) mod refusals;
 pub(crate) mod rootfs_refusals;
 pub(crate) mod run;
 pub(crate) mod runtimes;
+pub(crate) mod short_lives;
 pub(crate) mod signals;
 pub(crate) mod stop;
+pub(crate) mod streams;
 pub(crate) mod terminal;
 
 use crate::harness::case::Case;
@@ -28,6 +30,8 @@ use crate::harness::case::Case;
 const TABLES: &[&[Case]] = &[
     load::CASES,
     crash::CASES,
+    streams::CASES,
+    short_lives::CASES,
     terminal::CASES,
     detach::CASES,
     refusals::CASES,

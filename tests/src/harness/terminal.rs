@@ -248,8 +248,12 @@ impl Terminal {
     /// Takes the terminal away, as a closed window or a lost connection does, and waits until the program has ended of it. Gives
     /// all that appeared.
     pub(crate) fn hang_up(self) -> Result<Vec<u8>> {
+        self.leader.signal(Signal::KILL)?;
+        ensure!(
+            self.ends_within(PATIENCE)?,
+            "it runs on after the end of {self}"
+        );
         self.end_session()?;
-        ensure!(self.ends_within(PATIENCE)?, "it runs on without {self}");
         Ok(self.screen())
     }
 
