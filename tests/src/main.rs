@@ -1,4 +1,4 @@
-//! The end-to-end cases of ctr: `ctr-tests run|list|readme`, started by `cargo xtask`.
+//! The end-to-end cases of ctr: `ctr-tests run|list|readme|bench`, started by `cargo xtask`.
 //!
 //! The cases look at the program from outside: they start `ctr` as a person or a script does, and read the kernel (mount table,
 //! cgroups, processes, files) to see what it did and what it left. They use no crate of the workspace, so no mistake of the
@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cases;
 mod harness;
 
@@ -20,7 +21,8 @@ use crate::harness::{readme, runner};
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match act(&arguments) {
-        Ok(counts) => {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(counts)) => {
             println!("{counts}");
             if counts.failed == 0 {
                 ExitCode::SUCCESS
@@ -35,10 +37,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn act(arguments: &[String]) -> Result<runner::Counts> {
+/// Does what is asked for; gives the counts of what has any.
+fn act(arguments: &[String]) -> Result<Option<runner::Counts>> {
     match parse(arguments)? {
-        Action::Run(options) => runner::run(&cases::all(), &options),
-        Action::List(options) => Ok(runner::list(&cases::all(), &options)),
-        Action::Readme => readme::run(),
+        Action::Run(options) => runner::run(&cases::all(), &options).map(Some),
+        Action::List(options) => Ok(Some(runner::list(&cases::all(), &options))),
+        Action::Readme => readme::run().map(Some),
+        Action::Bench(options) => bench::run(&options).map(|()| None),
     }
 }

@@ -98,7 +98,7 @@ fn run_rounds(target: &Path, options: &Options) -> Result<Counts> {
     Ok(sum)
 }
 
-fn test_program(target: &Path) -> std::path::PathBuf {
+pub(crate) fn test_program(target: &Path) -> std::path::PathBuf {
     target.join("debug/ctr-tests")
 }
 

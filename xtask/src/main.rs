@@ -5,9 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod install;
 mod integration;
 mod layers;
+mod man;
 mod metadata;
 mod process;
 mod report;
@@ -44,6 +46,16 @@ const TASKS: &[Task] = &[
         name: "test-integration",
         about: "the end-to-end cases [--runtime builtin|runc|crun|all] [--profile host|legacy|unified] [--scale quick|full] [--filter TEXT] [--jobs N]",
         run: integration::run,
+    },
+    Task {
+        name: "bench",
+        about: "how long commands take beside bare runtimes and podman [--rounds N] [--json]",
+        run: bench::run,
+    },
+    Task {
+        name: "man",
+        about: "man pages and shell completions [--out DIR, laid out like /usr/share]",
+        run: man::run,
     },
     Task {
         name: "layers",
@@ -112,7 +124,7 @@ mod tests {
         let error = dispatch(&["nonsense".to_owned()]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "unknown task \"nonsense\"; the tasks are: test, test-integration, layers, tidy"
+            "unknown task \"nonsense\"; the tasks are: test, test-integration, bench, man, layers, tidy"
         );
     }
 

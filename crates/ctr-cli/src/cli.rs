@@ -6,8 +6,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    Context, attach, cleanup, create, exists, info, inspect, kill, logs, ps, rm, run, start, stop,
-    version, wait,
+    Context, attach, cleanup, create, events, exists, info, inspect, kill, logs, ps, rm, run,
+    start, stop, version, wait,
 };
 use crate::error::{CommandError, Outcome, Rule};
 use crate::io::Io;
@@ -55,6 +55,8 @@ pub(crate) enum Verb {
     /// Manage containers: the commands above, and a few of their own
     #[command(subcommand)]
     Container(ContainerVerb),
+    /// Show what happened to containers, and what happens
+    Events(events::Args),
     /// Show the engine, its runtimes and the host
     Info(info::Args),
     /// Show the version of this program
@@ -116,6 +118,7 @@ impl Verb {
             Self::Container(
                 ContainerVerb::Cleanup(_) | ContainerVerb::Exists(_) | ContainerVerb::Ls(_),
             )
+            | Self::Events(_)
             | Self::Info(_)
             | Self::Version(_) => Rule::General,
         }
@@ -130,6 +133,7 @@ impl Verb {
             Self::Container(ContainerVerb::Cleanup(args)) => cleanup::run(&args, context, io),
             Self::Container(ContainerVerb::Exists(args)) => exists::run(&args, context),
             Self::Container(ContainerVerb::Ls(args)) => ps::run(&args, context, io),
+            Self::Events(args) => events::run(&args, context, io),
             Self::Info(args) => info::run(&args, context, io),
             Self::Version(args) => version::run(&args, io),
         }

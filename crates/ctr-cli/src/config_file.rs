@@ -5,11 +5,15 @@
 //!
 //! [runtimes]
 //! mine = "/opt/runtime/bin/mine"
+//!
+//! [events]
+//! keep = 50000
 //! ```
 //!
 //! The file names programs that are executed with the rights of the engine, so one that others may write to is refused.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use ctr_sys::Root;
@@ -20,6 +24,9 @@ use crate::parse::runtime;
 
 /// No sensible configuration is larger.
 const MAX_BYTES: u64 = 1 << 20;
+
+/// How many events may be kept: enough for a reader to keep up, and no more than are trimmed in a moment.
+const KEEP: RangeInclusive<u64> = 100..=10_000_000;
 
 /// Write permission of the group and of others.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -33,6 +40,17 @@ pub(crate) struct ConfigFile {
     /// Runtimes by name, each the absolute path of its program.
     #[serde(default)]
     pub(crate) runtimes: BTreeMap<String, PathBuf>,
+    /// The journal of events.
+    #[serde(default)]
+    pub(crate) events: EventsTable,
+}
+
+/// The table `[events]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EventsTable {
+    /// How many events are kept, about 400 bytes each.
+    pub(crate) keep: Option<u64>,
 }
 
 /// Whether a file that is not there is fine.
@@ -94,7 +112,14 @@ impl ConfigFile {
                 ));
             }
         }
-        Ok(file)
+        match file.events.keep {
+            Some(keep) if !KEEP.contains(&keep) => Err(format!(
+                "events.keep {keep}: must be from {} to {}",
+                KEEP.start(),
+                KEEP.end()
+            )),
+            Some(_) | None => Ok(file),
+        }
     }
 }
 
@@ -132,16 +157,16 @@ mod tests {
     #[test]
     fn a_whole_file() {
         check(
-            "default_runtime = \"crun\"\n[runtimes]\nmine = \"/opt/mine\"\n",
+            "default_runtime = \"crun\"\n[runtimes]\nmine = \"/opt/mine\"\n[events]\nkeep = 500\n",
             &expect![[r#"
-                ConfigFile { default_runtime: Some("crun"), runtimes: {"mine": "/opt/mine"} }
+                ConfigFile { default_runtime: Some("crun"), runtimes: {"mine": "/opt/mine"}, events: EventsTable { keep: Some(500) } }
             "#]],
         );
         check(
             "",
             &expect![[r#"
-            ConfigFile { default_runtime: None, runtimes: {} }
-        "#]],
+                ConfigFile { default_runtime: None, runtimes: {}, events: EventsTable { keep: None } }
+            "#]],
         );
     }
 
@@ -150,13 +175,25 @@ mod tests {
         check(
             "\ndefault_runtme = \"crun\"\n",
             &expect![[r#"
-            error: line 2: unknown field `default_runtme`, expected `default_runtime` or `runtimes`
-        "#]],
+                error: line 2: unknown field `default_runtme`, expected one of `default_runtime`, `runtimes`, `events`
+            "#]],
         );
         check(
             "default_runtime = 3",
             &expect![[r#"
             error: line 1: invalid type: integer `3`, expected a string
+        "#]],
+        );
+        check(
+            "[events]\nkeep = 99",
+            &expect![[r#"
+            error: events.keep 99: must be from 100 to 10000000
+        "#]],
+        );
+        check(
+            "[events]\nkeep = -1",
+            &expect![[r#"
+            error: line 2: invalid value: integer `-1`, expected u64
         "#]],
         );
         check(

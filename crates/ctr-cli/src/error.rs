@@ -89,6 +89,17 @@ pub(crate) enum Outcome {
     Partly(Vec<ErrorKind>),
 }
 
+impl Outcome {
+    /// What a command on several containers came to, from the kinds of its errors, which are printed already.
+    pub(crate) fn of(failed: Vec<ErrorKind>) -> Self {
+        if failed.is_empty() {
+            Self::Done
+        } else {
+            Self::Partly(failed)
+        }
+    }
+}
+
 /// The families of commands that have exit codes of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {

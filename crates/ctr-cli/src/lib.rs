@@ -73,6 +73,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io) -> u8 {
     }
 }
 
+/// The tree of commands and flags, for what is generated from it: man pages and completions.
+pub fn command_tree() -> clap::Command {
+    <cli::Cli as clap::CommandFactory>::command()
+}
+
 fn command(args: &[OsString], io: &mut Io) -> (Rule, Result<Outcome, CommandError>) {
     let parsed = match cli::parse(args) {
         Ok(cli::Parsed::Command(parsed)) => parsed,

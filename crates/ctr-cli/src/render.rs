@@ -2,6 +2,7 @@
 
 pub(crate) mod duration;
 pub(crate) mod escape;
+pub(crate) mod events;
 pub(crate) mod json;
 pub(crate) mod outline;
 pub(crate) mod ps;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ctr_core::{EngineConfig, Runtimes};
 use ctr_events::Actor;
 use ctr_runtime::{BUILTIN, Builtin};
+use ctr_state::KEEP_EVENTS;
 
 use crate::cli::Globals;
 use crate::config_file::{ConfigFile, Presence};
@@ -96,6 +97,7 @@ pub(crate) fn resolve(
         clock: ctr_sys::now_ns,
         actor: actor(host),
         lock_wait: patience.lock_wait(),
+        keep_events: file.events.keep.unwrap_or(KEEP_EVENTS),
     })
 }
 

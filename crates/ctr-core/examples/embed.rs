@@ -87,6 +87,7 @@ fn config(directory: &std::path::Path, program: PathBuf) -> EngineConfig {
             program: "embed".to_owned(),
         },
         lock_wait: Duration::from_secs(30),
+        keep_events: ctr_state::KEEP_EVENTS,
     }
 }
 

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use ctr_events::{Actor, EventKind, NewEvent, Subject, SubjectKind};
 use ctr_state::{
-    Config, ContainerId, ContainerName, IdOrName, Intent, IntentKind, LockedRecord, StateError,
-    Store, StoreConfig,
+    Config, ContainerId, ContainerName, IdOrName, Intent, IntentKind, LockedRecord, Status, Store,
+    StoreConfig,
 };
 use ctr_sys::{BootId, Deadline, PidStamp, create_private_dir};
 
 use crate::container::Container;
 use crate::error::EngineError;
+use crate::filter::ContainerFilter;
 use crate::layout::Layout;
 use crate::probe;
 use crate::runtimes::Runtimes;
-use crate::summary::Summary;
+use crate::summary::{ListRequest, Summary};
 
 /// How long a busy database is waited for. Its writers need microseconds.
 const DATABASE_WAIT: Duration = Duration::from_secs(30);
@@ -46,6 +47,8 @@ pub struct EngineConfig {
     pub actor: Actor,
     /// How long a container's lock is waited for.
     pub lock_wait: Duration,
+    /// How many events the journal keeps, for example [`ctr_state::KEEP_EVENTS`].
+    pub keep_events: u64,
 }
 
 /// An open engine.
@@ -71,6 +74,7 @@ impl Engine {
             locks: layout.locks(),
             busy: DATABASE_WAIT,
             clock: config.clock,
+            keep_events: config.keep_events,
         })?;
         Ok(Self {
             layout,
@@ -86,10 +90,13 @@ impl Engine {
     /// # Errors
     /// [`StateError::NotFound`] and [`StateError::Ambiguous`], inside [`EngineError::State`].
     pub fn find(&self, what: &str) -> Result<Container<'_>, EngineError> {
-        let what: IdOrName = what.parse().map_err(|_| StateError::NotFound {
-            what: what.to_owned(),
-        })?;
-        Ok(Container::new(self, self.store.resolve(&what)?))
+        let parsed: IdOrName = what.parse().map_err(|_| EngineError::not_found(what))?;
+        Ok(Container::new(self, self.store.resolve(&parsed)?))
+    }
+
+    /// The container of an id that came from this engine. It is not looked up.
+    pub fn container(&self, id: &ContainerId) -> Container<'_> {
+        Container::new(self, id.clone())
     }
 
     /// All containers, in the order of their creation. Takes no lock.
@@ -97,13 +104,32 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read.
     pub fn list(&self) -> Result<Vec<Summary>, EngineError> {
+        self.select(&ListRequest {
+            statuses: &Status::ALL,
+            filter: ContainerFilter::default(),
+            newest: None,
+        })
+    }
+
+    /// Some of the containers, in the order of their creation. Takes no lock.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or `before` or `since` of the filter name no container or more than one.
+    pub fn select(&self, request: &ListRequest<'_>) -> Result<Vec<Summary>, EngineError> {
         let snapshots = self.store.list()?;
-        snapshots
-            .into_iter()
+        let filter = request.filter.resolved(self, &snapshots)?;
+        let newest_first = snapshots.into_iter().rev();
+        let mut selected = newest_first
             .map(|snapshot| probe::summary(self, snapshot))
-            // Removed while the others were looked at.
-            .filter(|summary| !matches!(summary, Err(error) if error.is_not_found()))
-            .collect()
+            .filter(|summary| match summary {
+                Ok(summary) => request.is_in_status(summary) && filter.matches(summary),
+                // One that was removed while the others were looked at is no failure.
+                Err(error) => !error.is_not_found(),
+            })
+            .take(request.newest.unwrap_or(usize::MAX))
+            .collect::<Result<Vec<_>, _>>()?;
+        selected.reverse();
+        Ok(selected)
     }
 
     /// Removes what commands that were killed have left beside the containers: lock files of creations that never came to a row.

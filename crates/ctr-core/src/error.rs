@@ -149,6 +149,12 @@ impl EngineError {
         }
     }
 
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self::State(StateError::NotFound {
+            what: what.to_owned(),
+        })
+    }
+
     /// The exit code that the failure of a run has by convention.
     pub fn exit_hint(&self) -> ExitHint {
         match self {

@@ -2,171 +2,33 @@
 //!
 //! This is deliberately not the record: records may change, this form may only grow.
 
-use std::collections::BTreeMap;
+mod applied;
+mod host_config;
+mod view;
 
-use ctr_state::{
-    Access, AutoRemove, Config, ExitInfo, NetworkMode, OomKilled, RootfsMode, Status, StdinMode,
-    Terminal,
-};
-use ctr_sys::rfc3339;
-use serde::Serialize;
+use ctr_monitor::files;
+use ctr_state::{Access, Config, ExitInfo, OomKilled, RootfsMode, Status, StdinMode, Terminal};
+use ctr_sys::{Cgroups, rfc3339};
 
 use crate::container::Container;
 use crate::engine::image_of;
 use crate::error::EngineError;
 use crate::layout::GENERATED;
-use crate::prepare::hostname;
+use crate::prepare::{hostname, rootfs_of};
 use crate::probe;
 use crate::summary::{MonitorState, Summary};
+use applied::Applied;
+use host_config::host_config;
+
+pub use host_config::{
+    InspectHostConfig, InspectLimits, InspectLog, InspectRestartPolicy, InspectUlimit,
+};
+pub use view::{
+    Inspect, InspectConfig, InspectGraphDriver, InspectMount, InspectNetworkSettings, InspectState,
+};
 
 /// How an absent moment is written.
 const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
-
-/// A container in full.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-#[expect(
-    missing_docs,
-    reason = "the names are podman's, and their documentation is what they say"
-)]
-pub struct Inspect {
-    pub id: String,
-    pub created: String,
-    pub path: String,
-    pub args: Vec<String>,
-    pub state: InspectState,
-    pub image: String,
-    pub image_name: String,
-    pub rootfs: String,
-    pub rootfs_overlay: bool,
-    pub resolv_conf_path: String,
-    pub hostname_path: String,
-    pub hosts_path: String,
-    pub static_dir: String,
-    #[serde(rename = "OCIConfigPath")]
-    pub oci_config_path: String,
-    #[serde(rename = "OCIRuntime")]
-    pub oci_runtime: String,
-    pub pid_file: String,
-    pub name: String,
-    pub restart_count: u32,
-    pub driver: String,
-    pub mounts: Vec<InspectMount>,
-    pub dependencies: Vec<String>,
-    pub namespace: String,
-    pub is_infra: bool,
-    pub is_service: bool,
-    pub config: InspectConfig,
-    pub host_config: InspectHostConfig,
-}
-
-/// How a container is.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-#[expect(
-    missing_docs,
-    reason = "the names are podman's, and their documentation is what they say"
-)]
-#[expect(clippy::struct_excessive_bools, reason = "the form is podman's")]
-pub struct InspectState {
-    pub oci_version: String,
-    pub status: String,
-    pub running: bool,
-    pub paused: bool,
-    pub restarting: bool,
-    #[serde(rename = "OOMKilled")]
-    pub oom_killed: bool,
-    pub dead: bool,
-    pub pid: i32,
-    /// The monitor's pid under podman's name for it.
-    pub conmon_pid: i32,
-    /// `present`, `lost` or empty.
-    pub monitor: String,
-    /// Which run this is, from 1; 0 before the first.
-    pub generation: u64,
-    pub exit_code: i32,
-    /// Why the exit code is what it is when the program itself did not say: lost, reboot, never started.
-    pub exit_reason: String,
-    pub error: String,
-    pub started_at: String,
-    pub finished_at: String,
-    pub cgroup_path: String,
-    pub checkpointed: bool,
-    pub restored: bool,
-    pub stopped_by_user: bool,
-}
-
-/// A volume.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-#[expect(
-    missing_docs,
-    reason = "the names are podman's, and their documentation is what they say"
-)]
-pub struct InspectMount {
-    #[serde(rename = "Type")]
-    pub kind: String,
-    pub source: String,
-    pub destination: String,
-    #[serde(rename = "RW")]
-    pub rw: bool,
-}
-
-/// What was asked for.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-#[expect(
-    missing_docs,
-    reason = "the names are podman's, and their documentation is what they say"
-)]
-pub struct InspectConfig {
-    pub hostname: String,
-    pub user: String,
-    pub tty: bool,
-    pub open_stdin: bool,
-    pub env: Vec<String>,
-    pub cmd: Vec<String>,
-    pub entrypoint: Vec<String>,
-    pub image: String,
-    pub working_dir: String,
-    pub labels: BTreeMap<String, String>,
-    pub annotations: BTreeMap<String, String>,
-    pub stop_signal: String,
-    pub stop_timeout: u32,
-    pub create_command: Vec<String>,
-}
-
-/// What of the host is involved.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-#[expect(
-    missing_docs,
-    reason = "the names are podman's, and their documentation is what they say"
-)]
-pub struct InspectHostConfig {
-    pub binds: Vec<String>,
-    pub cgroup_manager: String,
-    #[serde(rename = "ContainerIDFile")]
-    pub container_id_file: String,
-    pub log_config: InspectLog,
-    pub network_mode: String,
-    pub auto_remove: bool,
-    pub privileged: bool,
-    pub runtime: String,
-}
-
-/// The log.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-#[expect(
-    missing_docs,
-    reason = "the names are podman's, and their documentation is what they say"
-)]
-pub struct InspectLog {
-    #[serde(rename = "Type")]
-    pub kind: String,
-    pub path: String,
-}
 
 impl Container<'_> {
     /// All that is known of the container. Takes no lock.
@@ -183,8 +45,10 @@ impl Container<'_> {
         let config = snapshot.config()?;
         let state = state(&summary, config)?;
         let run_dir = self.engine().run_dir(self.id());
+        let cgroups = Cgroups::detect()?.mode();
         let generated = |name: &str| run_dir.join(GENERATED).join(name).display().to_string();
-        let bundle = run_dir.join(ctr_monitor::files::BUNDLE);
+        let config_json = run_dir.join(files::BUNDLE).join("config.json");
+        let applied = Applied::read(&config_json);
         let mut command = config
             .process
             .entrypoint
@@ -198,9 +62,11 @@ impl Container<'_> {
             args: command.collect(),
             state,
             image: String::new(),
+            image_digest: String::new(),
             image_name: String::new(),
             rootfs: image_of(&config.rootfs.path),
             rootfs_overlay: config.rootfs.mode == RootfsMode::Overlay,
+            pod: String::new(),
             resolv_conf_path: generated("resolv.conf"),
             hostname_path: generated("hostname"),
             hosts_path: generated("hosts"),
@@ -210,27 +76,53 @@ impl Container<'_> {
                 .container(self.id())
                 .display()
                 .to_string(),
-            oci_config_path: bundle.join("config.json").display().to_string(),
+            oci_config_path: config_json.display().to_string(),
             oci_runtime: config.runtime.name.clone(),
-            pid_file: run_dir.join(ctr_monitor::files::PID).display().to_string(),
+            pid_file: run_dir.join(files::PID).display().to_string(),
             name: snapshot.name().to_string(),
             restart_count: snapshot.record()?.restart_count(),
             driver: match config.rootfs.mode {
                 RootfsMode::Plain => String::new(),
                 RootfsMode::Overlay => "overlay".to_owned(),
             },
+            mount_label: String::new(),
+            process_label: String::new(),
+            app_armor_profile: String::new(),
+            effective_caps: applied.effective(config),
+            bounding_caps: applied.bounding(),
+            exec_ids: Vec::new(),
+            graph_driver: self.graph_driver(config),
             mounts: mounts(config),
             dependencies: snapshot
                 .dependencies()
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            network_settings: InspectNetworkSettings::default(),
             namespace: String::new(),
             is_infra: false,
             is_service: false,
-            config: config_view(config),
-            host_config: host_config(config),
+            config: config_view(config, &applied),
+            host_config: host_config(config, &applied, cgroups),
         })
+    }
+
+    fn graph_driver(&self, config: &Config) -> InspectGraphDriver {
+        let rootfs = rootfs_of(self.engine(), config);
+        let Some((upper, work)) = rootfs.layer() else {
+            return InspectGraphDriver::default();
+        };
+        let data = [
+            ("LowerDir", rootfs.path()),
+            ("UpperDir", &upper),
+            ("WorkDir", &work),
+        ];
+        InspectGraphDriver {
+            name: "overlay".to_owned(),
+            data: data
+                .map(|(key, path)| (key.to_owned(), path.display().to_string()))
+                .into(),
+        }
     }
 }
 
@@ -274,6 +166,8 @@ fn state(summary: &Summary, config: &Config) -> Result<InspectState, EngineError
             String::new()
         },
         checkpointed: false,
+        checkpointed_at: ZERO_TIME.to_owned(),
+        restored_at: ZERO_TIME.to_owned(),
         restored: false,
         stopped_by_user: record.stop_requested() == Some(ctr_state::StopReason::User),
     })
@@ -286,67 +180,48 @@ fn mounts(config: &Config) -> Vec<InspectMount> {
             kind: "bind".to_owned(),
             source: volume.source.display().to_string(),
             destination: volume.destination.display().to_string(),
+            driver: String::new(),
+            mode: String::new(),
+            options: vec!["rbind".to_owned()],
             rw: volume.access == Access::ReadWrite,
+            propagation: "rprivate".to_owned(),
         })
         .collect()
 }
 
-fn config_view(config: &Config) -> InspectConfig {
+fn config_view(config: &Config, applied: &Applied) -> InspectConfig {
     let process = &config.process;
     InspectConfig {
         hostname: hostname(config),
+        domainname: String::new(),
         user: process.user.clone(),
-        tty: config.process.terminal == Terminal::Yes,
+        attach_stdin: false,
+        attach_stdout: false,
+        attach_stderr: false,
+        tty: process.terminal == Terminal::Yes,
         open_stdin: process.stdin == StdinMode::Open,
-        env: process
-            .env
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect(),
+        stdin_once: false,
+        env: applied.env().unwrap_or_else(|| given_env(config)),
         cmd: process.command.clone(),
         entrypoint: process.entrypoint.clone(),
         image: String::new(),
+        volumes: None,
         working_dir: process.cwd.display().to_string(),
+        on_build: None,
         labels: config.labels.clone(),
         annotations: config.annotations.clone(),
         stop_signal: config.stop_signal.to_string(),
         stop_timeout: config.stop_timeout_s,
         create_command: config.create_command.clone(),
+        umask: applied.umask(),
+        timeout: 0,
     }
 }
 
-fn host_config(config: &Config) -> InspectHostConfig {
-    let binds = config.volumes.iter().map(|volume| {
-        let access = match volume.access {
-            Access::ReadWrite => "rw",
-            Access::ReadOnly => "ro",
-        };
-        format!(
-            "{}:{}:{access}",
-            volume.source.display(),
-            volume.destination.display()
-        )
-    });
-    InspectHostConfig {
-        binds: binds.collect(),
-        cgroup_manager: "cgroupfs".to_owned(),
-        container_id_file: config
-            .cid_file
-            .as_ref()
-            .map_or_else(String::new, |path| path.display().to_string()),
-        log_config: InspectLog {
-            kind: config.log.driver.clone(),
-            path: config.log.path.display().to_string(),
-        },
-        network_mode: match config.network {
-            NetworkMode::None => "none".to_owned(),
-            NetworkMode::Host => "host".to_owned(),
-        },
-        auto_remove: config.auto_remove == AutoRemove::Yes,
-        privileged: false,
-        runtime: config.runtime.path.as_ref().map_or_else(
-            || config.runtime.name.clone(),
-            |path| path.display().to_string(),
-        ),
-    }
+/// Before a run only what was asked for is known; the usual variables depend on the container's files.
+fn given_env(config: &Config) -> Vec<String> {
+    let variables = config.process.env.iter();
+    variables
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect()
 }

@@ -18,7 +18,8 @@
 //! * **Recorded is not believed.** What runs is asked of the kernel: a monitor's liveness lock, an exit record, a pidfd.
 //! * **Intent first, record last.** What a command is about to do is in the store before it does it. A command that fails takes its
 //!   steps back; one that is killed is finished or taken back by whoever takes the lock next, with the same steps.
-//! * **Readers take no lock**: [`Engine::list`], [`Container::summary`], [`Container::inspect`], [`Container::logs`], [`Container::wait`].
+//! * **Readers take no lock**: [`Engine::list`], [`Engine::select`], [`Container::summary`], [`Container::inspect`], [`Container::logs`], [`Container::wait`],
+//!   [`Engine::events`].
 //! * **A run has a number.** Exit records, events and waiters carry it; an exit that nobody knows is said to be unknown, never 0.
 //!
 //! Absent on purpose: printing, the environment, globals, threads, an async runtime. Every operation is a `tracing` span.
@@ -30,7 +31,9 @@ mod container;
 mod create;
 mod engine;
 mod error;
+mod events;
 mod explain;
+mod filter;
 mod info;
 mod inspect;
 mod kill;
@@ -55,9 +58,12 @@ pub use container::{Container, LockedContainer};
 pub use create::CreateRequest;
 pub use engine::{Engine, EngineConfig};
 pub use error::{CleanupFailure, EngineError, ExitHint};
+pub use events::{EventStream, EventsFollow, EventsFrom, EventsNext, EventsRequest};
+pub use filter::ContainerFilter;
 pub use info::{ContainerCounts, EngineInfo, HostInfo, RuntimeInfo};
 pub use inspect::{
-    Inspect, InspectConfig, InspectHostConfig, InspectLog, InspectMount, InspectState,
+    Inspect, InspectConfig, InspectGraphDriver, InspectHostConfig, InspectLimits, InspectLog,
+    InspectMount, InspectNetworkSettings, InspectRestartPolicy, InspectState, InspectUlimit,
 };
 pub use logs::{LogLine, LogReader, LogRequest, LogStream, Partial};
 pub use remove::{RemoveMode, RemoveRequest, Removed};
@@ -65,5 +71,5 @@ pub use runtimes::Runtimes;
 pub use session::{Session, SessionEnd, SessionIo, SignalProxy};
 pub use start::{Attach, ForegroundRequest, StartRequest, Started};
 pub use stop::{StopOutcome, StopRequest, Stopping};
-pub use summary::{MonitorState, Summary};
+pub use summary::{ListRequest, MonitorState, Summary};
 pub use wait::WaitFor;

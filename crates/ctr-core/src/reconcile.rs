@@ -3,7 +3,7 @@
 //! Two things may have: a command died in the middle of an operation (its intent is in the record), and the container itself moved on
 //! (its monitor's exit record, or the kernel, says so). Intents come first, because they say what the rest means.
 
-use ctr_events::{EventKind, NewEvent};
+use ctr_events::{EXIT_CODE, EventKind, NewEvent, OOM_KILLED};
 use ctr_monitor::protocol::Phase;
 use ctr_monitor::{ExitRecord, MonitorClient, MonitorError, StartSeen};
 use ctr_state::{
@@ -194,16 +194,23 @@ pub(crate) fn take_exit(
 fn died(container: &LockedContainer<'_>, exit: &ExitInfo) -> NewEvent {
     let mut event = container.event(EventKind::Died);
     event.time_ns = exit.finished_ns;
-    let code = exit.code().to_string();
+    note_exit(&mut event, Some(exit));
     event
-        .attributes
-        .insert("containerExitCode".to_owned(), code);
-    if exit.oom == OomKilled::Yes {
-        event
-            .attributes
-            .insert("oomKilled".to_owned(), "true".to_owned());
+}
+
+/// Says in an event how the run ended. Labels that look like it give way, also where nothing is known to have ended.
+pub(crate) fn note_exit(event: &mut NewEvent, exit: Option<&ExitInfo>) {
+    let code = exit.map(|exit| exit.code().to_string());
+    let oom = exit.is_some_and(|exit| exit.oom == OomKilled::Yes);
+    for (key, value) in [
+        (EXIT_CODE, code),
+        (OOM_KILLED, oom.then(|| "true".to_owned())),
+    ] {
+        match value {
+            Some(value) => event.attributes.insert(key.to_owned(), value),
+            None => event.attributes.remove(key),
+        };
     }
-    event
 }
 
 /// After a reboot nothing of a run exists any more but what is recorded.

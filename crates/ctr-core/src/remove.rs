@@ -10,6 +10,7 @@ use ctr_sys::{Signal, remove_tree};
 use crate::container::{Container, LockedContainer};
 use crate::create::{remove_cid_file, remove_pid_file};
 use crate::error::EngineError;
+use crate::reconcile::note_exit;
 use crate::stop::StopRequest;
 
 /// How often a container is stopped again for its removal while somebody else keeps starting it.
@@ -133,11 +134,6 @@ pub(crate) fn finish(mut container: LockedContainer<'_>) -> Result<(), EngineErr
         remove_pid_file(path)?;
     }
     let mut event = container.event(EventKind::Remove);
-    if let Some(exit) = container.record().exit() {
-        let code = exit.code().to_string();
-        event
-            .attributes
-            .insert("containerExitCode".to_owned(), code);
-    }
+    note_exit(&mut event, container.record().exit());
     Ok(container.into_record().remove(event)?)
 }

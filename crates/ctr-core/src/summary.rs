@@ -1,6 +1,28 @@
-//! A container as lists show it.
+//! A container as lists show it, and which of them a list has.
 
 use ctr_state::{ExitInfo, Snapshot, Status};
+
+use crate::filter::ContainerFilter;
+
+/// Which containers a list has.
+#[derive(Clone, Debug)]
+pub struct ListRequest<'a> {
+    /// Those in one of these statuses. One whose record is damaged may be in any: it is one of all, and of nothing less.
+    pub statuses: &'a [Status],
+    /// Of these, those that match.
+    pub filter: ContainerFilter,
+    /// Of these, so many that were created last; all when `None`.
+    pub newest: Option<usize>,
+}
+
+impl ListRequest<'_> {
+    pub(crate) fn is_in_status(&self, summary: &Summary) -> bool {
+        match summary.status() {
+            Some(status) => self.statuses.contains(&status),
+            None => self.statuses.len() == Status::COUNT,
+        }
+    }
+}
 
 /// How it stands with the monitor of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

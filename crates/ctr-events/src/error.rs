@@ -16,12 +16,20 @@ pub enum EventError {
         source: rusqlite::Error,
     },
     /// Events after the cursor were trimmed before they were read, so resuming there would silently skip some.
-    #[error("events after {cursor} are no longer kept, the oldest one is {oldest}")]
+    #[error("cursor {cursor} has expired: events up to {} are gone, the oldest is {oldest}", oldest - 1)]
     Expired {
         /// Where the reader wanted to resume.
         cursor: Cursor,
         /// The number of the oldest event that can still be read; one past the last number when none is left.
         oldest: u64,
+    },
+    /// The cursor lies after the last event: it comes from another journal, or from one that a power cut has set back.
+    #[error("cursor {cursor} is none of this journal: its last event is {last}")]
+    NotYet {
+        /// Where the reader wanted to resume.
+        cursor: Cursor,
+        /// The number of the last event; 0 before the first one.
+        last: u64,
     },
     /// A row of the journal does not hold an event of the version that the journal claims to have.
     #[error("event {seq} cannot be read: {reason}")]

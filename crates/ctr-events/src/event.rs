@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Cursor, EventError};
 
+/// The attribute with the exit code of what ended.
+pub const EXIT_CODE: &str = "containerExitCode";
+/// The attribute that is there (with the value "true") when what ended was killed for want of memory.
+pub const OOM_KILLED: &str = "oomKilled";
+
 /// What kind of thing something happened to. The texts belong to the version of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -148,7 +153,10 @@ impl FromStr for EventKind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| EventError::invalid("event", text, "no such event"))
+            .ok_or_else(|| {
+                let known = Self::ALL.map(Self::as_str).join(", ");
+                EventError::invalid("event", text, format!("known events are {known}"))
+            })
     }
 }
 
@@ -239,6 +247,25 @@ impl Event {
     /// What else is to be said, by name.
     pub const fn attributes(&self) -> &BTreeMap<String, String> {
         &self.body.attributes
+    }
+
+    /// The exit code that the event reports; `None` for events that report no end, and where nothing had run.
+    pub fn exit_code(&self) -> Option<i32> {
+        self.of_an_end(EXIT_CODE)?.parse().ok()
+    }
+
+    /// Whether the event reports that the kernel killed for want of memory.
+    pub fn oom_killed(&self) -> bool {
+        self.of_an_end(OOM_KILLED).is_some()
+    }
+
+    /// An attribute that tells about an end. In events of another kind it can only be a label that is called so.
+    fn of_an_end(&self, key: &str) -> Option<&String> {
+        let tells = matches!(
+            self.kind(),
+            EventKind::Died | EventKind::ExecDied | EventKind::Remove
+        );
+        self.attributes().get(key).filter(|_| tells)
     }
 }
 

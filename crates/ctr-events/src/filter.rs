@@ -10,6 +10,8 @@ use crate::{Event, EventError, EventKind, SubjectKind};
 /// |---|---|
 /// | `container` | a name or the beginning of an id; restricts to events of containers |
 /// | `event`, `status` | an event kind; "die" is taken for "died" |
+/// | `image` | the image or directory that the subject is made of |
+/// | `label` | a label or another attribute: `KEY`, or `KEY=VALUE` |
 /// | `type` | a kind of subject |
 ///
 /// ```
@@ -22,6 +24,8 @@ pub struct Filter {
     containers: Vec<String>,
     kinds: Vec<EventKind>,
     subjects: Vec<SubjectKind>,
+    images: Vec<String>,
+    labels: Vec<Label>,
     since_ns: Option<i64>,
     until_ns: Option<i64>,
 }
@@ -56,7 +60,9 @@ impl Filter {
             "container" => self.containers.push(value.to_owned()),
             "event" | "status" => self.kinds.push(value.parse()?),
             "type" => self.subjects.push(value.parse()?),
-            _ => return Err(invalid("known keys are container, event, status and type")),
+            "image" => self.images.push(value.to_owned()),
+            "label" => self.labels.push(Label::parse(value)),
+            _ => return Err(invalid(KEYS)),
         }
         Ok(())
     }
@@ -83,6 +89,35 @@ impl Filter {
             && any_or_empty(&self.kinds, |kind| *kind == event.kind())
             && any_or_empty(&self.subjects, |kind| *kind == event.subject().kind)
             && any_or_empty(&self.containers, |wanted| is_container(event, wanted))
+            && any_or_empty(&self.images, |wanted| *wanted == event.subject().image)
+            && any_or_empty(&self.labels, |wanted| wanted.is_of(event))
+    }
+}
+
+const KEYS: &str = "known keys are container, event (or status), image, label and type";
+
+/// A label that an event is to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Label {
+    key: String,
+    /// Any value when it is `None`.
+    value: Option<String>,
+}
+
+impl Label {
+    fn parse(text: &str) -> Self {
+        let (key, value) = text
+            .split_once('=')
+            .map_or((text, None), |(key, value)| (key, Some(value.to_owned())));
+        Self {
+            key: key.to_owned(),
+            value,
+        }
+    }
+
+    fn is_of(&self, event: &Event) -> bool {
+        let found = event.attributes().get(&self.key);
+        found.is_some_and(|found| self.value.as_ref().is_none_or(|wanted| wanted == found))
     }
 }
 
@@ -108,7 +143,7 @@ mod tests {
             kind: SubjectKind::Container,
             id: id.to_owned(),
             name: name.to_owned(),
-            image: String::new(),
+            image: format!("/srv/{name}"),
         };
         let actor = Actor {
             uid: 0,
@@ -124,7 +159,7 @@ mod tests {
                 subject,
                 generation: 0,
                 actor,
-                attributes: BTreeMap::new(),
+                attributes: BTreeMap::from([("tier".to_owned(), name.to_owned())]),
             },
         }
     }
@@ -156,6 +191,13 @@ mod tests {
         check(&["EVENT=die", "status=start"], "sdx");
         check(&["container=web", "event=died"], "d");
         check(&["type=container"], "sdx");
+        check(&["image=/srv/web"], "sd");
+        check(&["image=/srv"], "");
+        check(&["label=tier"], "sdx");
+        check(&["label=tier=db"], "x");
+        check(&["Label=tier=db", "label=tier=web", "event=start"], "sx");
+        check(&["label=tier="], "");
+        check(&["label=tie"], "");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The past, then the future.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,26 +7,21 @@ use ctr_sys::Deadline;
 use rusqlite::Connection;
 
 use crate::error::Context;
-use crate::wake::Watch;
-use crate::{Cursor, Event, EventError, Filter, Journal, open_database};
+use crate::wake::{Watch, Woken};
+use crate::{Cursor, Event, EventError, Filter, Reader, open_database};
 
-/// How many rows one look at the journal takes in: bounds the memory and the length of the read transaction.
-const PAGE: usize = 256;
 /// How long a look at the journal waits when the database is busy. Readers only wait for another process that is just
 /// setting up the shared index.
 const BUSY: Duration = Duration::from_secs(2);
 
 /// A reader that yields what has happened after a cursor, and then what happens.
 ///
-/// Every look at the journal is a short read transaction of its own, so a follower that is stopped or slow holds
-/// nobody up.
+/// It is a [`Reader`] with a connection and a [`Watch`] of its own. A program that has a connection already combines the two itself.
 #[derive(Debug)]
 pub struct Follow {
     connection: Connection,
     watch: Watch,
-    filter: Filter,
-    scanned: Cursor,
-    ready: VecDeque<Event>,
+    reader: Reader,
 }
 
 impl Follow {
@@ -51,9 +45,7 @@ impl Follow {
         Ok(Self {
             connection,
             watch,
-            filter,
-            scanned: after,
-            ready: VecDeque::new(),
+            reader: Reader::new(after, filter),
         })
     }
 
@@ -64,14 +56,10 @@ impl Follow {
     /// waiting for the wake file meets.
     pub fn next(&mut self, deadline: Deadline) -> Result<Option<Event>, EventError> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            if let Some(event) = self.reader.next(&self.connection)? {
                 return Ok(Some(event));
             }
-            let page = Journal::page(&self.connection, self.scanned, &self.filter, PAGE)?;
-            self.ready.extend(page.events);
-            if page.scanned != self.scanned {
-                self.scanned = page.scanned;
-            } else if !self.watch.wait(deadline)? {
+            if self.watch.wait(None, deadline)? == Woken::TimedOut {
                 return Ok(None);
             }
         }
@@ -79,8 +67,6 @@ impl Follow {
 
     /// Where to resume: after the last event that [`Follow::next`] returned or passed over.
     pub fn cursor(&self) -> Cursor {
-        self.ready
-            .front()
-            .map_or(self.scanned, |event| Cursor(event.seq - 1))
+        self.reader.cursor()
     }
 }

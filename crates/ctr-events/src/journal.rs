@@ -157,8 +157,8 @@ impl Journal {
     /// At most `limit` events after the cursor that the filter wants, oldest first.
     ///
     /// # Errors
-    /// [`EventError::Expired`] when the event next to the cursor was trimmed, [`EventError::Corrupt`] for a row that
-    /// holds no event.
+    /// [`EventError::Expired`] when the event next to the cursor was trimmed, [`EventError::NotYet`] for a cursor after the last
+    /// event, [`EventError::Corrupt`] for a row that holds no event.
     pub fn read(
         connection: &Connection,
         after: Cursor,
@@ -257,21 +257,27 @@ fn expect_next(after: Cursor, oldest: u64) -> Result<(), EventError> {
     })
 }
 
-/// No row was found after the cursor: either there never was one, or they are trimmed. One that was appended since, between
-/// the two statements, is no loss but the next number.
+/// No row was found after the cursor: either it is the last number, or rows are trimmed, or the number was never given. One that was
+/// appended since, between the two statements, is no loss but the next number.
 fn expect_end(connection: &Connection, after: Cursor) -> Result<(), EventError> {
     if after == Cursor::start() {
         return Ok(());
     }
-    let oldest: Option<i64> = connection
+    let (last, oldest) = connection
         .query_row(
-            "SELECT coalesce((SELECT min(seq) FROM event WHERE seq > ?1), last + 1) FROM journal WHERE last > ?1",
+            "SELECT last, coalesce((SELECT min(seq) FROM event WHERE seq > ?1), last + 1) FROM journal",
             [to_sql(after.0)],
-            |row| row.get(0),
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
         )
-        .optional()
         .context(READ)?;
-    oldest.map_or(Ok(()), |oldest| expect_next(after, oldest.unsigned_abs()))
+    match last.unsigned_abs() {
+        last if last < after.0 => Err(EventError::NotYet {
+            cursor: after,
+            last,
+        }),
+        last if last == after.0 => Ok(()),
+        _ => expect_next(after, oldest.unsigned_abs()),
+    }
 }
 
 fn insert(transaction: &Transaction<'_>, seq: i64, event: &NewEvent) -> rusqlite::Result<()> {

@@ -24,12 +24,14 @@ mod event;
 mod filter;
 mod follow;
 mod journal;
+mod reader;
 mod wake;
 
 pub use database::{open_database, wait_when_busy};
 pub use error::EventError;
-pub use event::{Actor, Event, EventKind, NewEvent, Subject, SubjectKind};
+pub use event::{Actor, EXIT_CODE, Event, EventKind, NewEvent, OOM_KILLED, Subject, SubjectKind};
 pub use filter::Filter;
 pub use follow::Follow;
 pub use journal::{Cursor, Journal, Page};
-pub use wake::touch;
+pub use reader::Reader;
+pub use wake::{Watch, Woken, touch};

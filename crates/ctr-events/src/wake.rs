@@ -1,7 +1,7 @@
 //! The wake file: touched after a commit, watched by followers.
 
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ctr_sys::{Deadline, SysError, SysResult, create_private_dir, poll};
@@ -52,16 +52,30 @@ fn failed(operation: &'static str, path: &Path, errno: Errno) -> SysError {
     SysError::new(operation, path.display().to_string(), errno.into())
 }
 
+/// What ended a wait for the wake file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The file was touched, or something that cannot be told from that.
+    Touched,
+    /// The deadline has passed.
+    TimedOut,
+    /// The reader of what the waiting program writes has gone.
+    ReaderGone,
+}
+
 /// An inotify(7) watch on the wake file that survives its deletion.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub struct Watch {
     inotify: OwnedFd,
     path: PathBuf,
 }
 
 impl Watch {
     /// Watches `path`, made when it is missing. Only what happens from now on is seen.
-    pub(crate) fn start(path: &Path) -> SysResult<Self> {
+    ///
+    /// # Errors
+    /// The file can be neither made nor watched.
+    pub fn start(path: &Path) -> SysResult<Self> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
             .map_err(|errno| failed("watch", path, errno))?;
         let watch = Self {
@@ -72,17 +86,33 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Waits until the file was touched (`true`) or the deadline has passed (`false`). May wake without a cause.
-    pub(crate) fn wait(&self, deadline: Deadline) -> SysResult<bool> {
-        let mut fds = [PollFd::new(&self.inotify, PollFlags::IN)];
+    /// Waits until the file was touched or the deadline has passed.
+    ///
+    /// `output` is the pipe, socket or terminal that the caller writes to, if it wants to know that nobody reads there any more
+    /// before it has something to write.
+    ///
+    /// # Errors
+    /// When the file was deleted and cannot be made again, or waiting fails.
+    pub fn wait(&self, output: Option<BorrowedFd<'_>>, deadline: Deadline) -> SysResult<Woken> {
+        let watched = PollFd::new(&self.inotify, PollFlags::IN);
+        // Without an output the watch stands in for it. Asked for nothing, poll(2) reports errors and hang-ups only.
+        let output = output.unwrap_or(self.inotify.as_fd());
+        let mut fds = [
+            watched,
+            PollFd::from_borrowed_fd(output, PollFlags::empty()),
+        ];
         poll(&mut fds, deadline)?;
-        if fds[0].revents().is_empty() && deadline.expired() {
-            return Ok(false);
+        let [touched, gone] = fds.map(|fd| !fd.revents().is_empty());
+        if gone {
+            return Ok(Woken::ReaderGone);
+        }
+        if !touched && deadline.expired() {
+            return Ok(Woken::TimedOut);
         }
         if self.drain()? == WatchState::Ended {
             self.add()?;
         }
-        Ok(true)
+        Ok(Woken::Touched)
     }
 
     fn add(&self) -> SysResult<()> {

@@ -14,7 +14,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use ctr_sys::{recv_packet, send_packet};
+use ctr_sys::{recv_packet_into, send_packet};
 
 use crate::error::ExecError;
 
@@ -73,38 +73,70 @@ pub fn send(connection: BorrowedFd<'_>, packet: &[u8], fds: &[BorrowedFd<'_>]) -
     send_packet(connection, packet, fds).map(drop)
 }
 
-/// Receives the next frame.
+/// Receives frames. It keeps a buffer for the largest of them, so that one serves many calls and connections.
+#[derive(Debug)]
+pub struct Receiver {
+    buffer: Vec<u8>,
+}
+
+impl Default for Receiver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Receiver {
+    /// A receiver, for any connection.
+    pub fn new() -> Self {
+        Self {
+            buffer: vec![0; MAX_PACKET],
+        }
+    }
+
+    /// Receives the next frame.
+    ///
+    /// # Errors
+    /// [`ExecError::Stream`] with `WouldBlock` when there is none on a non-blocking socket, [`ExecError::BadFrame`] for an unknown one.
+    pub fn receive(&mut self, connection: BorrowedFd<'_>) -> Result<Frame, ExecError> {
+        let (length, fds) = match recv_packet_into(connection, &mut self.buffer) {
+            Ok(received) => received,
+            // A peer that was killed with unread data resets the connection: that is its end.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Frame::End),
+            Err(source) => {
+                return Err(ExecError::Stream {
+                    operation: "receive a frame",
+                    source,
+                });
+            }
+        };
+        frame(&self.buffer[..length], fds)
+    }
+}
+
+fn frame(packet: &[u8], fds: Vec<OwnedFd>) -> Result<Frame, ExecError> {
+    let bad = |what: String| Err(ExecError::BadFrame { what });
+    let Some((first, rest)) = packet.split_first() else {
+        return if fds.is_empty() {
+            Ok(Frame::End)
+        } else {
+            bad("no byte".to_owned())
+        };
+    };
+    match first {
+        0 => Ok(Frame::Data(Stream::Stdin, rest.to_vec())),
+        1 => Ok(Frame::Data(Stream::Stdout, rest.to_vec())),
+        2 => Ok(Frame::Data(Stream::Stderr, rest.to_vec())),
+        b'{' => Ok(Frame::Message(packet.to_vec(), fds)),
+        other => bad(format!("first byte {other}")),
+    }
+}
+
+/// Receives one frame; for more than a few there is [`Receiver`].
 ///
 /// # Errors
-/// [`ExecError::Stream`] with `WouldBlock` when there is none on a non-blocking socket, [`ExecError::BadFrame`] for an unknown one.
+/// As [`Receiver::receive`].
 pub fn receive(connection: BorrowedFd<'_>) -> Result<Frame, ExecError> {
-    let packet = match recv_packet(connection, MAX_PACKET) {
-        Ok(packet) => packet,
-        // A peer that was killed with unread data resets the connection: that is its end.
-        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Frame::End),
-        Err(source) => {
-            return Err(ExecError::Stream {
-                operation: "receive a frame",
-                source,
-            });
-        }
-    };
-    if packet.end {
-        return Ok(Frame::End);
-    }
-    let data = |stream| Ok(Frame::Data(stream, packet.bytes[1..].to_vec()));
-    match packet.bytes.first() {
-        Some(0) => data(Stream::Stdin),
-        Some(1) => data(Stream::Stdout),
-        Some(2) => data(Stream::Stderr),
-        Some(b'{') => Ok(Frame::Message(packet.bytes, packet.fds)),
-        Some(other) => Err(ExecError::BadFrame {
-            what: format!("first byte {other}"),
-        }),
-        None => Err(ExecError::BadFrame {
-            what: "no byte".to_owned(),
-        }),
-    }
+    Receiver::new().receive(connection)
 }
 
 #[cfg(test)]

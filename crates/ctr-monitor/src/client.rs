@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use ctr_exec::frames::{self, Frame};
+use ctr_exec::frames::{self, Frame, Receiver};
 use ctr_sys::{
     Cgroups, Child, Deadline, Launch, PidStamp, Ready, Signal, SignalFd, connect_seqpacket,
     protected_executable, seqpacket_pair, wait_either, wait_readable,
@@ -40,6 +40,7 @@ const CONNECTION: i32 = 3;
 #[derive(Debug)]
 pub struct MonitorClient {
     connection: OwnedFd,
+    receiver: Receiver,
     early: VecDeque<Frame>,
 }
 
@@ -109,6 +110,7 @@ impl MonitorClient {
     fn new(connection: OwnedFd) -> Self {
         Self {
             connection,
+            receiver: Receiver::new(),
             early: VecDeque::new(),
         }
     }
@@ -235,7 +237,7 @@ impl MonitorClient {
             if !self.wait_reply(deadline, signals)? {
                 return Err(MonitorError::NoAnswer { request: verb });
             }
-            match frames::receive(self.connection.as_fd())? {
+            match self.receiver.receive(self.connection.as_fd())? {
                 Frame::End => return Err(MonitorError::Gone { request: verb }),
                 Frame::Message(bytes, fds) => match parse_reply(&bytes)? {
                     Reply::Failed(failure) => return Err(failure.into()),
@@ -339,7 +341,7 @@ impl MonitorClient {
         if let Some(frame) = self.early.pop_front() {
             return Ok(Some(frame));
         }
-        match frames::receive(self.connection.as_fd()) {
+        match self.receiver.receive(self.connection.as_fd()) {
             Ok(frame) => Ok(Some(frame)),
             Err(ctr_exec::ExecError::Stream { source, .. })
                 if source.kind() == std::io::ErrorKind::WouldBlock =>

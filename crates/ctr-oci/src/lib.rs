@@ -49,7 +49,7 @@ mod runtime;
 mod spec;
 mod version;
 
-pub use oci_spec::runtime::{PosixRlimitType, Process, Spec};
+pub use oci_spec::runtime::{Capability, PosixRlimitType, Process, Spec};
 
 pub use bundle::Bundle;
 pub use call::{GlobalFlags, RuntimeCall, RuntimeId, RuntimeQuery};
@@ -64,8 +64,8 @@ pub use runtime::{
     Target,
 };
 pub use spec::{
-    Access, BindMount, CgroupNamespace, DEFAULT_CAPABILITIES, HostFacts, Hostname, MASKED_PATHS,
-    NetworkNamespace, ProcessBuilder, READONLY_PATHS, Rlimit, SpecBuilder, Terminal, UserIds,
-    capabilities,
+    Access, BindMount, CgroupNamespace, DEFAULT_CAPABILITIES, DEFAULT_UMASK, HostFacts, Hostname,
+    MASKED_PATHS, NetworkNamespace, ProcessBuilder, READONLY_PATHS, Rlimit, SHM_SIZE, SpecBuilder,
+    Terminal, UserIds, capabilities,
 };
 pub use version::{Verdict, version_verdict};

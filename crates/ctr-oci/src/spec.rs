@@ -19,8 +19,10 @@ use oci_spec::runtime::{PosixRlimitType, Process, Root, Spec};
 pub use host::HostFacts;
 pub use hostname::Hostname;
 pub use linux::{CgroupNamespace, MASKED_PATHS, NetworkNamespace, READONLY_PATHS};
-pub use mounts::{Access, BindMount};
-pub use process::{DEFAULT_CAPABILITIES, ProcessBuilder, Rlimit, Terminal, UserIds, capabilities};
+pub use mounts::{Access, BindMount, SHM_SIZE};
+pub use process::{
+    DEFAULT_CAPABILITIES, DEFAULT_UMASK, ProcessBuilder, Rlimit, Terminal, UserIds, capabilities,
+};
 
 use crate::error::OciError;
 use process::absolute;

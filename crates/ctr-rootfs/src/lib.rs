@@ -52,4 +52,4 @@ pub use mount_points::MountPoints;
 pub use rootfs::{MountedRootfs, Rootfs};
 pub use source::{RootfsMode, RootfsSource};
 pub use table::MountTable;
-pub use users::{ResolvedUser, UserSpec, resolve as resolve_user};
+pub use users::{Principal, ResolvedUser, UserSpec, resolve as resolve_user};

@@ -62,7 +62,12 @@ fn prepare(lower: &Path, dir: &Path) -> Result<(PathBuf, PathBuf), RootfsError> 
         let source = SysError::new("make directory", path.display().to_string(), error);
         RootfsError::sys("make the writable layer", path)(source)
     })?;
-    Ok((dir.join(UPPER), dir.join(WORK)))
+    Ok(layer(dir))
+}
+
+/// Where the upper and the work directory of a container lie.
+pub(crate) fn layer(dir: &Path) -> (PathBuf, PathBuf) {
+    (dir.join(UPPER), dir.join(WORK))
 }
 
 fn make_layer(lower: &Path, dir: &Path) -> Result<(), (&'static str, io::Error)> {

@@ -59,6 +59,14 @@ impl Rootfs {
         }
     }
 
+    /// The upper and the work directory of the writable layer, whether they are made already or not; `None` for a plain root.
+    pub fn layer(&self) -> Option<(PathBuf, PathBuf)> {
+        match &self.kind {
+            Kind::Plain { .. } => None,
+            Kind::Overlay { dir, .. } => Some(overlay::layer(dir)),
+        }
+    }
+
     /// Says early whether [`Rootfs::path`] can be a root file system, without mounting or changing anything.
     ///
     /// # Errors

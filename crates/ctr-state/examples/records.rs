@@ -84,6 +84,7 @@ fn open(directory: &Path) -> Result<Store, Box<dyn Error>> {
         locks: directory.join("run/locks"),
         busy: Duration::from_secs(5),
         clock: now_ns,
+        keep_events: ctr_state::KEEP_EVENTS,
     })?)
 }
 

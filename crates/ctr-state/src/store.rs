@@ -21,9 +21,10 @@ use crate::error::Context;
 use crate::{ContainerId, StateError, ledger};
 use database::{Database, is_busy};
 
-/// How many events are kept. About 400 bytes each.
+/// How many events are kept unless a configuration says otherwise. About 400 bytes each.
 pub const KEEP_EVENTS: u64 = 10_000;
-/// Every so many events, the journal and the ledger are trimmed by whoever writes the one that makes them full.
+/// Every so many events, the journal and the ledger are trimmed by whoever writes the one that makes them full: so many more than
+/// [`StoreConfig::keep_events`] may be there.
 const TRIM_EVERY: u64 = 64;
 
 /// Where a store lies and what it needs from outside.
@@ -39,6 +40,8 @@ pub struct StoreConfig {
     pub busy: Duration,
     /// The clock: nanoseconds since 1970-01-01 UTC.
     pub clock: fn() -> i64,
+    /// How many events are kept, for example [`KEEP_EVENTS`].
+    pub keep_events: u64,
 }
 
 /// What must be true when a call that writes returns.
@@ -133,7 +136,7 @@ impl Store {
         for event in events {
             let seq = Journal::append(transaction, event)?;
             if seq % TRIM_EVERY == 0 {
-                Journal::trim(transaction, KEEP_EVENTS)?;
+                Journal::trim(transaction, self.config.keep_events)?;
                 ledger::trim(transaction, self.now_ns())?;
             }
         }

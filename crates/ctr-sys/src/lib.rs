@@ -68,7 +68,7 @@ pub use root::{FileKind, Metadata, Root};
 pub use signal::{Signal, SignalFd, SignalInfo, UnknownSignal};
 pub use socket::{
     MAX_PACKET_FDS, Packet, accept, bind_seqpacket, bind_stream, connect_seqpacket, peer_uid,
-    recv_packet, send_packet, seqpacket_pair,
+    recv_packet, recv_packet_into, send_packet, seqpacket_pair,
 };
-pub use time::{now_ns, rfc3339};
+pub use time::{now_ns, parse_rfc3339, rfc3339};
 pub use tree::remove_tree;

@@ -150,10 +150,28 @@ pub struct Packet {
 /// As `recvmsg(2)`: `WouldBlock` when there is none, `InvalidData` when the packet was larger, `ConnectionReset`.
 pub fn recv_packet(stream: BorrowedFd<'_>, max: usize) -> io::Result<Packet> {
     let mut bytes = vec![0; max];
+    let (length, fds) = recv_packet_into(stream, &mut bytes)?;
+    bytes.truncate(length);
+    Ok(Packet {
+        end: length == 0 && fds.is_empty(),
+        bytes,
+        fds,
+    })
+}
+
+/// As [`recv_packet`], into a buffer of the caller's that can be used again and again: how many bytes there are now, and the descriptors
+/// that came with them. Neither: the peer has closed its side.
+///
+/// # Errors
+/// As [`recv_packet`].
+pub fn recv_packet_into(
+    stream: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_PACKET_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = loop {
-        let mut slices = [IoSliceMut::new(&mut bytes)];
+        let mut slices = [IoSliceMut::new(buffer)];
         match rustix::net::recvmsg(stream, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC) {
             Err(rustix::io::Errno::INTR) => {}
             result => break result?,
@@ -173,12 +191,7 @@ pub fn recv_packet(stream: BorrowedFd<'_>, max: usize) -> io::Result<Packet> {
             "a packet was larger than its receiver allows",
         ));
     }
-    bytes.truncate(message.bytes);
-    Ok(Packet {
-        end: message.bytes == 0 && fds.is_empty(),
-        bytes,
-        fds,
-    })
+    Ok((message.bytes, fds))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What is told about containers and about the program: `ps`, `inspect`, `container exists`, `info`, `version`.
+//! What is told about containers and about the program: `ps`, `container exists`, `info`, `version`.
 
 use std::fs;
 
@@ -7,12 +7,15 @@ use serde_json::Value;
 
 use crate::harness::case::cases;
 use crate::harness::env::Env;
+use crate::harness::output::lines;
 
 cases! {
     Core ps_shows_what_there_is,
     Full ps_as_json,
     Full ps_shows_no_control_characters,
-    Full inspect_has_the_fields_of_podman,
+    Full ps_filters,
+    Full ps_orders_and_limits,
+    Full ps_json_has_the_types_of_podman,
     Full exists_answers_by_its_code,
     Full files_with_id_and_pid,
     Full info_and_version,
@@ -57,6 +60,13 @@ fn ps_shows_what_there_is(env: &Env) -> Result<()> {
     env.ctr(&["ps", "-aq", "--no-trunc"])?.prints(&both)?;
     env.ctr(&["container", "ls", "-a", "-q", "--no-trunc"])?
         .prints(&both)?;
+    let whole = env.ctr(&["ps", "--format", "table"])?.ok()?;
+    ensure!(whole.lines().count() == 2, "{whole}");
+    let bare = env.ctr(&["ps", "--noheading"])?.ok()?;
+    ensure!(
+        whole.ends_with(&bare) && bare.lines().count() == 1,
+        "{bare}"
+    );
     env.remove("runs")?;
     env.remove("made")
 }
@@ -90,6 +100,176 @@ fn ps_as_json(env: &Env) -> Result<()> {
     env.remove("j")
 }
 
+fn ps_filters(env: &Env) -> Result<()> {
+    env.create("one", &["--label", "tier=front", "--label", "x"], &["true"])?;
+    let two = env.detached("two", &["--label", "tier=back"], "sleep 1000")?;
+    env.create("other", &["--network", "host"], &["sh", "-c", "exit 3"])?;
+    env.ctr(&["start", "other"])?.prints("other\n")?;
+    env.wait_for_cleanup("other")?;
+    let names = |terms: &[&str]| -> Result<String> {
+        let mut words = vec!["ps", "--format", "json"];
+        for &term in terms {
+            words.extend(["--filter", term]);
+        }
+        let rows: Value = serde_json::from_str(&env.ctr(&words)?.ok()?)?;
+        let rows = rows.as_array().context("ps prints no array")?;
+        let names = rows.iter().filter_map(|row| row["Names"][0].as_str());
+        Ok(names.collect::<Vec<_>>().join(" "))
+    };
+    let check = |terms: &[&str], expected: &str| {
+        let found = names(terms)?;
+        ensure!(
+            found == expected,
+            "{terms:?}: {found:?} instead of {expected:?}"
+        );
+        Ok(())
+    };
+    // Without a status, of those that run.
+    check(&[], "two")?;
+    check(&["name=o"], "two")?;
+    check(&["label=tier=front"], "")?;
+    check(&["status=created"], "one")?;
+    check(&["status=exited"], "other")?;
+    check(&["status=stopped", "status=running"], "two other")?;
+    let all = |terms: &[&str], expected: &str| {
+        let mut with_all = vec!["status=created", "status=running", "status=exited"];
+        with_all.extend(terms);
+        check(&with_all, expected)
+    };
+    all(&["name=^o"], "one other")?;
+    all(&["label=tier"], "one two")?;
+    all(&["label=tier", "label=x"], "one")?;
+    all(&["label!=tier"], "other")?;
+    all(&[&format!("id={}", &two[..20])], "two")?;
+    all(&["exited=3"], "other")?;
+    all(&["before=two"], "one")?;
+    all(&["since=two"], "other")?;
+    all(&["network=host"], "other")?;
+    all(&["command=^true$"], "one")?;
+    all(&["until=10m"], "")?;
+    all(&["until=-10m"], "one two other")?;
+    all(&["until=2020-01-01"], "")?;
+    all(&[&format!("ancestor={}", env.rootfs())], "one two other")?;
+    env.ctr(&["ps", "-a", "-f", "before=nosuch"])?
+        .refused(125, &["nosuch"])?;
+    for (term, word) in [
+        ("status", "KEY=VALUE"),
+        ("status=asleep", "paused"),
+        ("colour=red", "label"),
+        ("exited=x", "exit code"),
+        ("name=(", "expression"),
+        ("pod=p", "pods"),
+        ("until=soon", "duration"),
+    ] {
+        env.ctr(&["ps", "--filter", term])?.refused(125, &[word])?;
+    }
+    for name in ["one", "two", "other"] {
+        env.remove(name)?;
+    }
+    Ok(())
+}
+
+fn ps_orders_and_limits(env: &Env) -> Result<()> {
+    let first = env.create("mm", &[], &["c"])?;
+    let second = env.create("zz", &[], &["a"])?;
+    let third = env.create("aa", &[], &["b"])?;
+    let check = |flags: &[&str], expected: &[&String]| -> Result<()> {
+        let mut words = vec!["ps", "-q", "--no-trunc"];
+        words.extend(flags);
+        env.ctr(&words)?.prints(&lines(expected))
+    };
+    let mut by_id = vec![&first, &second, &third];
+    check(&["-a"], &by_id)?;
+    check(&["-a", "--sort", "created"], &by_id)?;
+    check(&["-a", "--sort", "names"], &[&third, &first, &second])?;
+    check(&["-a", "--sort", "command"], &[&second, &third, &first])?;
+    check(&["-a", "--sort", "status"], &by_id)?;
+    by_id.sort();
+    check(&["-a", "--sort", "id"], &by_id)?;
+    // Those that were created last, running or not, and still the oldest first.
+    check(&["-l"], &[&third])?;
+    check(&["-n", "1"], &[&third])?;
+    check(&["--last", "2"], &[&second, &third])?;
+    check(&["-n", "9"], &[&first, &second, &third])?;
+    check(&["-n", "2", "-f", "name=m|z"], &[&first, &second])?;
+    // Without a limit, only what runs.
+    check(&["-n", "0"], &[])?;
+    check(&["-n", "-1"], &[])?;
+    for (flags, word) in [
+        (&["-n", "few"][..], "number"),
+        (&["-n", ""], "number"),
+        (&["-l", "-n", "2"], "exclude"),
+        (&["--sort", "age"], "runningfor"),
+        (&["--sort", "size"], "size"),
+        (&["--sort", ""], "created"),
+        (&["-s"], "size"),
+        (&["--pod"], "pods"),
+        (&["--ns"], "namespaces"),
+        (&["--format", "{{.ID}}"], "json"),
+    ] {
+        let mut words = vec!["ps"];
+        words.extend(flags);
+        env.ctr(&words)?.refused(125, &[word])?;
+    }
+    env.ctr(&["rm", "mm", "zz", "aa"])?.prints("mm\nzz\naa\n")
+}
+
+/// Of every field its kind, as podman has it.
+fn ps_json_has_the_types_of_podman(env: &Env) -> Result<()> {
+    env.detached("t", &["--label", "a=b"], "sleep 1000")?;
+    let text = env.ctr(&["ps", "--format", "json"])?.ok()?;
+    let rows: Value = serde_json::from_str(&text).context("read what ps prints")?;
+    let row = rows[0].as_object().context("a row is no object")?;
+    let kind = |value: &Value| match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let expected = [
+        ("AutoRemove", "bool"),
+        ("CIDFile", "string"),
+        ("Command", "array"),
+        ("Created", "number"),
+        ("CreatedAt", "string"),
+        ("ExitCode", "number"),
+        ("Exited", "bool"),
+        ("ExitedAt", "number"),
+        ("ExposedPorts", "null"),
+        ("Id", "string"),
+        ("Image", "string"),
+        ("ImageID", "string"),
+        ("IsInfra", "bool"),
+        ("Labels", "object"),
+        ("Mounts", "array"),
+        ("Names", "array"),
+        ("Namespaces", "object"),
+        ("Networks", "array"),
+        ("Pid", "number"),
+        ("Pod", "string"),
+        ("PodName", "string"),
+        ("Ports", "null"),
+        ("Restarts", "number"),
+        ("Size", "null"),
+        ("StartedAt", "number"),
+        ("State", "string"),
+        ("Status", "string"),
+    ];
+    let found: Vec<(&str, &str)> = row
+        .iter()
+        .map(|(key, value)| (key.as_str(), kind(value)))
+        .collect();
+    ensure!(found == expected, "{found:?}");
+    ensure!(row["ExitedAt"] == -62_135_596_800_i64, "{text}");
+    ensure!(
+        row["Pid"].as_i64() == Some(env.state_number("t", "Pid")?.into()),
+        "{text}"
+    );
+    env.remove("t")
+}
+
 fn ps_shows_no_control_characters(env: &Env) -> Result<()> {
     let nasty = "\u{1b}[2Jx\r\u{202e}y\nz\u{9b}";
     env.create("n", &["--label", &format!("l={nasty}")], &["echo", nasty])?;
@@ -100,55 +280,6 @@ fn ps_shows_no_control_characters(env: &Env) -> Result<()> {
         ensure!(text.lines().count() == 2, "{text:?}");
     }
     env.remove("n")
-}
-
-fn inspect_has_the_fields_of_podman(env: &Env) -> Result<()> {
-    let flags = [
-        "-e",
-        "A=b",
-        "-w",
-        "/tmp",
-        "-u",
-        "1000",
-        "--hostname",
-        "box",
-        "--stop-signal",
-        "INT",
-    ];
-    let id = env.detached("i", &flags, "sleep 1000")?;
-    let value = env.inspect("i")?;
-    for key in [
-        "Id",
-        "Created",
-        "Path",
-        "Args",
-        "State",
-        "Name",
-        "Config",
-        "HostConfig",
-        "Mounts",
-        "OCIRuntime",
-    ] {
-        ensure!(!value[key].is_null(), "no {key}");
-    }
-    ensure!(value["Id"] == id.as_str() && value["Name"] == "i");
-    ensure!(value["State"]["Running"] == true && value["State"]["Status"] == "running");
-    let config = &value["Config"];
-    ensure!(
-        config["Hostname"] == "box" && config["User"] == "1000",
-        "{config}"
-    );
-    ensure!(config["WorkingDir"] == "/tmp", "{config}");
-    let variables = config["Env"].as_array().context("Env is no array")?;
-    ensure!(variables.iter().any(|entry| entry == "A=b"), "{config}");
-    env.remove("i")?;
-    // For one that is not there, an empty list on standard output and a line on standard error.
-    let output = env.ctr(&["inspect", "i"])?;
-    ensure!(
-        output.code == 125 && output.out().trim() == "[]",
-        "{output}"
-    );
-    output.one_error(&["i"])
 }
 
 fn exists_answers_by_its_code(env: &Env) -> Result<()> {

@@ -5,9 +5,12 @@ pub(crate) mod crash;
 pub(crate) mod detach;
 pub(crate) mod devices;
 pub(crate) mod environment;
+pub(crate) mod events;
+pub(crate) mod events_journal;
 pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod inherit;
+pub(crate) mod inspecting;
 pub(crate) mod lifecycle;
 pub(crate) mod listing;
 pub(crate) mod load;
@@ -18,6 +21,7 @@ pub(crate) mod refusals;
 pub(crate) mod rootfs_refusals;
 pub(crate) mod run;
 pub(crate) mod runtimes;
+pub(crate) mod selection;
 pub(crate) mod short_lives;
 pub(crate) mod signals;
 pub(crate) mod stop;
@@ -34,6 +38,7 @@ const TABLES: &[&[Case]] = &[
     short_lives::CASES,
     terminal::CASES,
     detach::CASES,
+    events_journal::CASES,
     refusals::CASES,
     attach_refusals::CASES,
     stop::CASES,
@@ -48,7 +53,10 @@ const TABLES: &[&[Case]] = &[
     network::CASES,
     inherit::CASES,
     listing::CASES,
+    inspecting::CASES,
+    selection::CASES,
     names::CASES,
+    events::CASES,
     rootfs_refusals::CASES,
     runtimes::CASES,
 ];

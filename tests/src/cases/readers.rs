@@ -1,4 +1,4 @@
-//! Readers never wait: `ps`, `inspect` and `logs` answer while a writer is stopped in the middle of its work.
+//! Readers never wait: `ps`, `inspect`, `logs` and `events` answer while a writer is stopped in the middle of its work.
 
 use std::path::PathBuf;
 
@@ -51,6 +51,8 @@ fn readers_answer_beside_a_stopped_writer(env: &Env) -> Result<()> {
     env.ctr(&["logs", "held"])?.prints("")?;
     env.ctr(&["container", "exists", "held"])?.prints("")?;
     env.ctr(&["info"])?.ok()?;
+    let events = env.ctr(&["events", "--no-stream"])?.ok()?;
+    ensure!(events.contains(" create "), "{events}");
     // Others are not held up.
     env.run(&[], &["echo", "free"])?.prints("free\n")?;
 

@@ -116,9 +116,6 @@ fn bad_values(env: &Env) -> Result<()> {
 }
 
 fn options_of_later_versions(env: &Env) -> Result<()> {
-    env.run(&["-t"], &["true"])?.refused(125, &["-t", "next"])?;
-    env.run(&["-it"], &["true"])?
-        .refused(125, &["-t", "next"])?;
     env.run(&["--network", "bridge"], &["true"])?
         .refused(125, &["bridge", "none", "host"])
 }

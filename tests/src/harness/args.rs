@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 
 use super::case::{Runtime, Scale, Set};
 use super::profile::Profile;
+use crate::bench::BenchOptions;
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(crate) enum Action {
     List(Options),
     /// Run the README's first command.
     Readme,
+    /// Measure.
+    Bench(BenchOptions),
 }
 
 /// Which cases, and how.
@@ -33,13 +36,14 @@ pub(crate) struct Options {
 /// Reads the arguments.
 pub(crate) fn parse(arguments: &[String]) -> Result<Action> {
     let Some((verb, rest)) = arguments.split_first() else {
-        bail!("say run, list or readme");
+        bail!("say run, list, readme or bench");
     };
     match verb.as_str() {
         "run" => options(rest).map(Action::Run),
         "list" => options(rest).map(Action::List),
         "readme" if rest.is_empty() => Ok(Action::Readme),
-        other => bail!("{other:?}: say run, list or readme"),
+        "bench" => BenchOptions::parse(rest).map(Action::Bench),
+        other => bail!("{other:?}: say run, list, readme or bench"),
     }
 }
 

@@ -71,6 +71,11 @@ impl Base {
         })
     }
 
+    /// The directory.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The environment of the case with this number.
     pub(crate) fn env(&self, number: usize, runtime: Runtime) -> Result<Env> {
         let directory = self.directory.join(format!("case-{number:04}"));

@@ -207,6 +207,11 @@ impl Running {
         )
     }
 
+    /// Standard output so far.
+    pub(crate) fn printed(&self) -> String {
+        String::from_utf8_lossy(&self.stdout.bytes()).into_owned()
+    }
+
     /// Sends a signal to the program.
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         self.process.signal(signal)

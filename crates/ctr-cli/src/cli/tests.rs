@@ -43,6 +43,7 @@ fn help_lists_the_commands() {
               logs       Show what a container wrote
               wait       Wait until containers end and print their exit codes
               container  Manage containers: the commands above, and a few of their own
+              events     Show what happened to containers, and what happens
               info       Show the engine, its runtimes and the host
               version    Show the version of this program
               help       Print this message or the help of the given subcommand(s)

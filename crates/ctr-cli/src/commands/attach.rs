@@ -6,6 +6,7 @@ use ctr_state::{StdinMode, Terminal};
 use crate::commands::Context;
 use crate::commands::client::{Client, ClientOptions, Streams, Use};
 use crate::commands::foreground::follow;
+use crate::commands::targets::Wanted;
 use crate::error::{CommandError, Outcome};
 use crate::io::Io;
 use crate::signals;
@@ -15,6 +16,9 @@ pub(crate) struct Args {
     /// Do not pass the standard input on
     #[arg(long)]
     no_stdin: bool,
+    /// The container that was created last
+    #[arg(short, long)]
+    latest: bool,
     #[command(flatten)]
     client: ClientOptions,
     /// Name or id
@@ -24,18 +28,20 @@ pub(crate) struct Args {
 
 /// Stays with the container until it ends or the user leaves; the exit code is the container's.
 pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
-    let [name] = &args.names[..] else {
-        return Err(CommandError::failed("attach takes one container"));
+    let wanted = Wanted {
+        latest: args.latest,
+        ..Wanted::named(&args.names)
     };
+    let selected = wanted.selection()?.one("attach")?;
     let mut client = Client::new(&args.client, Streams::all(Use::Yes))?;
     let signals = signals::block()?;
     let engine = context.open()?;
-    let container = engine.find(name)?;
-    client.streams.stdin = stdin(args, &container, io)?;
-    let session = container.attach(AttachRequest {
+    let target = selected.find(&engine)?;
+    client.streams.stdin = stdin(args, &target.container, io)?;
+    let session = target.container.attach(AttachRequest {
         window: Client::window(io),
     })?;
-    follow(session, name, client.io(io, &signals), io)
+    follow(session, &target.label, client.io(io, &signals), io)
 }
 
 /// Input that the container has no use for is left to whoever else reads it; a person's keys may be those to leave.

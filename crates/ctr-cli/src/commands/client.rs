@@ -92,9 +92,11 @@ impl Client {
                 .parse()
                 .map_err(|refused| CommandError::flag("--detach-keys", refused))?,
         };
-        let proxy = match boolean("--sig-proxy", options.sig_proxy.as_deref())? {
-            None | Some(true) => SignalProxy::ToContainer,
-            Some(false) => SignalProxy::EndsSession,
+        let sig_proxy = options.sig_proxy.as_deref();
+        let proxy = if sig_proxy.map_or(Ok(true), |text| boolean("--sig-proxy", text))? {
+            SignalProxy::ToContainer
+        } else {
+            SignalProxy::EndsSession
         };
         Ok(Self {
             streams,

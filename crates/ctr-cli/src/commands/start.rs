@@ -1,17 +1,39 @@
 //! `start`: starts containers; with `--attach` one of them stays in the foreground.
 
 use ctr_core::{Attach, ForegroundRequest, StartRequest, Started};
+use ctr_state::Status;
 
 use crate::commands::Context;
 use crate::commands::client::{Client, ClientOptions, Streams, Use};
 use crate::commands::foreground::follow;
-use crate::commands::targets::{Selection, find, for_each, selection};
+use crate::commands::targets::{One, Wanted, find, for_each};
 use crate::error::{CommandError, Outcome};
 use crate::io::Io;
 use crate::signals;
 
+/// What `--all` starts.
+const STOPPED: [Status; 4] = [
+    Status::Configured,
+    Status::Created,
+    Status::Stopped,
+    Status::Exited,
+];
+
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Args {
+    /// Start all that do not run
+    #[arg(long)]
+    all: bool,
+    /// Only those that match KEY=VALUE, as in ps
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// The container that was created last
+    #[arg(short, long)]
+    latest: bool,
     /// Stay in the foreground until the container ends, and end with its exit code
     #[arg(short, long)]
     attach: bool,
@@ -27,12 +49,19 @@ pub(crate) struct Args {
 
 /// Starts the containers.
 pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
-    let selection = selection(Selection::Named(&args.names), None)?;
+    let wanted = Wanted {
+        latest: args.latest,
+        all: args.all,
+        filters: &args.filter,
+        statuses: &STOPPED,
+        ..Wanted::named(&args.names)
+    };
+    let selection = wanted.selection()?;
     if args.attach || args.interactive {
-        return attached(args, context, io);
+        return attached(args, selection.one("--attach")?, context, io);
     }
     let engine = context.open()?;
-    let targets = find(&engine, selection)?;
+    let targets = find(&engine, &selection)?;
     Ok(for_each(targets, io, |target, _| {
         target.container.start(StartRequest {
             attach: Attach::None,
@@ -41,20 +70,23 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     }))
 }
 
-fn attached(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
-    let [name] = &args.names[..] else {
-        return Err(CommandError::failed("--attach takes one container"));
-    };
+fn attached(
+    args: &Args,
+    selected: One<'_>,
+    context: &Context,
+    io: &mut Io,
+) -> Result<Outcome, CommandError> {
     let stdin = if args.interactive { Use::Yes } else { Use::No };
     let client = Client::new(&args.client, Streams::all(stdin))?;
     let signals = signals::block()?;
     let engine = context.open()?;
+    let target = selected.find(&engine)?;
     let foreground = ForegroundRequest {
         signals: &signals,
         window: Client::window(io),
     };
-    match engine.find(name)?.start_foreground(foreground)? {
-        Started::Attached(session) => follow(session, name, client.io(io, &signals), io),
+    match target.container.start_foreground(foreground)? {
+        Started::Attached(session) => follow(session, &target.label, client.io(io, &signals), io),
         Started::Already | Started::Detached => Ok(Outcome::Done),
     }
 }

@@ -4,7 +4,7 @@ use ctr_core::{StopOutcome, StopRequest};
 use ctr_state::{Status, StopReason};
 
 use crate::commands::Context;
-use crate::commands::targets::{Selection, find, for_each, selection};
+use crate::commands::targets::{Wanted, find, for_each};
 use crate::error::{CommandError, Outcome};
 use crate::io::Io;
 use crate::parse::number;
@@ -22,6 +22,15 @@ pub(crate) struct Args {
     /// Stop all that run
     #[arg(short, long)]
     all: bool,
+    /// A container whose id this file holds
+    #[arg(long, value_name = "FILE")]
+    cidfile: Vec<String>,
+    /// Only those that match KEY=VALUE, as in ps
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// The container that was created last
+    #[arg(short, long)]
+    latest: bool,
     /// Skip names that do not exist
     #[arg(short, long)]
     ignore: bool,
@@ -36,14 +45,18 @@ pub(crate) struct Args {
 /// Stops the containers, one after the other.
 pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
     let timeout_s = number::seconds("--time", args.time.as_deref())?;
-    let names = if args.ignore {
-        Selection::Known(&args.names)
-    } else {
-        Selection::Named(&args.names)
+    let wanted = Wanted {
+        cid_files: &args.cidfile,
+        ignore: args.ignore,
+        latest: args.latest,
+        all: args.all,
+        filters: &args.filter,
+        statuses: &RUNNING,
+        ..Wanted::named(&args.names)
     };
-    let selection = selection(names, args.all.then_some(&RUNNING))?;
+    let selection = wanted.selection()?;
     let engine = context.open()?;
-    let targets = find(&engine, selection)?;
+    let targets = find(&engine, &selection)?;
     Ok(for_each(targets, io, |target, io| {
         let outcome = target.container.stop(StopRequest {
             timeout_s,

@@ -87,11 +87,131 @@ fn flags_that_contradict_each_other() {
 }
 
 #[test]
+fn containers_are_selected_in_one_way() {
+    for verb in [
+        "start",
+        "stop",
+        "kill",
+        "rm",
+        "wait",
+        "inspect",
+        "container cleanup",
+    ] {
+        let args = format!("ctr {verb} --latest x");
+        let args: Vec<&str> = args.split(' ').collect();
+        let expected = "Error: --latest and names of containers exclude each other\n[125]\n";
+        assert_eq!(transcript(&args), expected, "{verb}");
+    }
+    check(
+        "start --all --latest",
+        &expect![[r#"
+        Error: --all and --latest exclude each other
+        [125]
+    "#]],
+    );
+    check(
+        "kill --all --cidfile f",
+        &expect![[r#"
+        Error: --all and --cidfile exclude each other
+        [125]
+    "#]],
+    );
+    check(
+        "rm --filter label=x web",
+        &expect![[r#"
+        Error: --filter and names of containers exclude each other
+        [125]
+    "#]],
+    );
+    check(
+        "start -a --all",
+        &expect![[r#"
+        Error: --attach takes one container
+        [125]
+    "#]],
+    );
+    check(
+        "inspect --type image x",
+        &expect![[r#"
+        Error: --type "image": only containers can be inspected yet: container or all
+        [125]
+    "#]],
+    );
+    check(
+        "stop --filter name=(",
+        &expect![[r#"
+        Error: invalid filter "name=(": the value is no regular expression: unclosed group
+        [125]
+    "#]],
+    );
+}
+
+#[test]
+fn what_ps_refuses() {
+    check(
+        "ps -l -n 2",
+        &expect![[r#"
+        Error: --latest and --last exclude each other
+        [125]
+    "#]],
+    );
+    check(
+        "ps --last few",
+        &expect![[r#"
+        Error: --last "few": must be a number of containers
+        [125]
+    "#]],
+    );
+    check(
+        "ps --sort colour",
+        &expect![[r#"
+        Error: --sort "colour": must be one of command, created, id, image, names, runningfor or status
+        [125]
+    "#]],
+    );
+    check(
+        "ps --sort size",
+        &expect![[r#"
+        Error: --sort "size": sizes are not counted yet
+        [125]
+    "#]],
+    );
+    check(
+        "ps -s",
+        &expect![[r#"
+        Error: --size: sizes are not counted yet
+        [125]
+    "#]],
+    );
+    check(
+        "ps -p",
+        &expect![[r#"
+        Error: --pod: pods do not exist yet
+        [125]
+    "#]],
+    );
+    check(
+        "ps --filter status",
+        &expect![[r#"
+        Error: invalid filter "status": it must be KEY=VALUE
+        [125]
+    "#]],
+    );
+    check(
+        "ps -f status=dead",
+        &expect![[r#"
+        Error: invalid filter "status=dead": the statuses are created, initialized, running, paused, stopping, stopped, exited, removing and unknown
+        [125]
+    "#]],
+    );
+}
+
+#[test]
 fn values_that_are_none() {
     check(
-        "ps --format table",
+        "ps --format yaml",
         &expect![[r#"
-        Error: --format "table": only json exists yet
+        Error: --format "yaml": only json exists yet
         [125]
     "#]],
     );

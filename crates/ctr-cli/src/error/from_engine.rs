@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use ctr_core::{EngineError, ExitHint};
+use ctr_events::EventError;
 use ctr_monitor::MonitorError;
 use ctr_oci::{FailureKind, OciError, RuntimeFailure};
 use ctr_state::{ContainerId, StateError, Status};
@@ -112,6 +113,13 @@ fn for_state(failure: &StateError) -> Option<String> {
             "choose another --name, or remove that container first: rm {name}"
         )),
         StateError::NewerSchema { .. } => Some("use the newer program".to_owned()),
+        StateError::Events(EventError::Expired { oldest, .. }) => Some(format!(
+            "continue with --after {}, and take those in between as lost",
+            oldest - 1
+        )),
+        StateError::Events(EventError::NotYet { last, .. }) => {
+            Some(format!("continue with --after {last}"))
+        }
         StateError::NotFound { .. }
         | StateError::InUse { .. }
         | StateError::AlreadyHeld { .. }
@@ -183,6 +191,28 @@ mod tests {
             &expect![[r#"
             Failed: the name web is in use by container 0123456789ab
             hint: choose another --name, or remove that container first: rm web
+        "#]],
+        );
+        let expired = EventError::Expired {
+            cursor: ctr_events::Cursor(7),
+            oldest: 12,
+        };
+        check(
+            StateError::Events(expired),
+            &expect![[r#"
+            Failed: cursor 7 has expired: events up to 11 are gone, the oldest is 12
+            hint: continue with --after 11, and take those in between as lost
+        "#]],
+        );
+        let not_yet = EventError::NotYet {
+            cursor: ctr_events::Cursor(7),
+            last: 3,
+        };
+        check(
+            StateError::Events(not_yet),
+            &expect![[r#"
+            Failed: cursor 7 is none of this journal: its last event is 3
+            hint: continue with --after 3
         "#]],
         );
         let (found, known) = (9, 1);

@@ -1,14 +1,13 @@
-//! Flags that may be switched off: `--flag`, `--flag=false`.
+//! Flags that may be given a truth value: `--flag`, `--flag=true`, `--flag=false`.
 
 use crate::error::CommandError;
 
-/// The word of such a flag, in the forms of podman and docker; `None` without the flag.
-pub(crate) fn boolean(flag: &str, text: Option<&str>) -> Result<Option<bool>, CommandError> {
+/// The value in any of Go's forms, which scripts for other engines use.
+pub(crate) fn boolean(flag: &str, text: &str) -> Result<bool, CommandError> {
     match text {
-        None => Ok(None),
-        Some("true" | "True" | "TRUE" | "t" | "T" | "1") => Ok(Some(true)),
-        Some("false" | "False" | "FALSE" | "f" | "F" | "0") => Ok(Some(false)),
-        Some(other) => Err(CommandError::value(flag, other, "must be true or false")),
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        other => Err(CommandError::value(flag, other, "must be true or false")),
     }
 }
 
@@ -17,12 +16,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_both_kinds_and_no_others() {
-        assert_eq!(boolean("--x", None), Ok(None));
-        assert_eq!(boolean("--x", Some("true")), Ok(Some(true)));
-        assert_eq!(boolean("--x", Some("0")), Ok(Some(false)));
-        for bad in ["yes", "", "2"] {
-            assert!(boolean("--x", Some(bad)).is_err(), "{bad:?}");
+    fn true_false_and_nothing_else() {
+        assert_eq!(boolean("--stream", "true"), Ok(true));
+        assert_eq!(boolean("--stream", "0"), Ok(false));
+        for bad in ["", "yes", "tRUE", "2", " true"] {
+            let error = boolean("--stream", bad).unwrap_err();
+            let expected = format!("--stream \"{bad}\": must be true or false");
+            assert_eq!(error.message(), expected);
         }
     }
 }

@@ -4,28 +4,40 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 use crate::error::CommandError;
 use crate::render::escape::is_unsafe;
+
+/// The value as JSON on one line, with a line end.
+///
+/// # Errors
+/// When the value has no JSON form.
+pub(crate) fn compact(value: &impl Serialize) -> Result<String, CommandError> {
+    written(value, CompactFormatter)
+}
 
 /// The value as indented JSON, with a line end.
 ///
 /// # Errors
 /// When the value has no JSON form (a map whose keys are no strings).
 pub(crate) fn pretty(value: &impl Serialize) -> Result<String, CommandError> {
+    written(value, PrettyFormatter::new())
+}
+
+fn written(value: &impl Serialize, layout: impl Formatter) -> Result<String, CommandError> {
     let mut bytes = Vec::new();
-    let mut serializer = Serializer::with_formatter(&mut bytes, Safe(PrettyFormatter::new()));
+    let mut serializer = Serializer::with_formatter(&mut bytes, Safe(layout));
     let written = value.serialize(&mut serializer);
     written.map_err(|error| CommandError::failed(format!("write JSON: {error}")))?;
     bytes.push(b'\n');
     String::from_utf8(bytes).map_err(|error| CommandError::failed(format!("write JSON: {error}")))
 }
 
-/// The usual indentation with safe strings.
-struct Safe<'a>(PrettyFormatter<'a>);
+/// A layout with safe strings.
+struct Safe<F>(F);
 
-impl Formatter for Safe<'_> {
+impl<F: Formatter> Formatter for Safe<F> {
     fn write_string_fragment<W: ?Sized + Write>(
         &mut self,
         writer: &mut W,
@@ -111,6 +123,9 @@ mod tests {
         "#]]
         .assert_eq(&text);
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+        let line = compact(&value).unwrap();
+        assert_eq!(line.find('\n'), Some(line.len() - 1));
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
     }
 
     #[test]

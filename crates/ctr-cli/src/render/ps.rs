@@ -1,5 +1,7 @@
 //! The table and the JSON document of `ps`, with podman's columns and field names.
 
+mod sort;
+
 use std::collections::BTreeMap;
 
 use ctr_state::Status;
@@ -7,6 +9,8 @@ use serde::Serialize;
 
 use crate::render::duration::between;
 use crate::render::table::Table;
+
+pub(crate) use sort::SortKey;
 
 const HEADER: [&str; 7] = [
     "CONTAINER ID",
@@ -31,6 +35,13 @@ const NS: i64 = 1_000_000_000;
 pub(crate) enum Width {
     Short,
     Full,
+}
+
+/// Whether the table has its first line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heading {
+    Shown,
+    Hidden,
 }
 
 /// How the last run ended.
@@ -143,9 +154,12 @@ fn title_case(word: &str) -> String {
     })
 }
 
-/// The table, its header even when there is nothing below it.
-pub(crate) fn table(rows: &[Row], width: Width, now_ns: i64) -> String {
-    let mut table = Table::new(&HEADER);
+/// The table; its header is shown even when there is nothing below it.
+pub(crate) fn table(rows: &[Row], width: Width, heading: Heading, now_ns: i64) -> String {
+    let mut table = match heading {
+        Heading::Shown => Table::new(&HEADER),
+        Heading::Hidden => Table::without_header(),
+    };
     for row in rows {
         let created = format!("{} ago", between(row.created_ns, now_ns));
         let status = row.status_text(now_ns);

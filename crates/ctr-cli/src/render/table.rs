@@ -22,7 +22,12 @@ impl Table {
         }
     }
 
-    /// Adds a row; it has as many cells as the header.
+    /// A table of rows only.
+    pub(crate) fn without_header() -> Self {
+        Self { rows: Vec::new() }
+    }
+
+    /// Adds a row; it has as many cells as the others.
     pub(crate) fn row(&mut self, cells: &[&str]) {
         self.rows
             .push(cells.iter().map(|cell| escape(cell).into_owned()).collect());

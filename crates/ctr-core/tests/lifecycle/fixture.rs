@@ -56,6 +56,7 @@ pub(crate) fn config(base: &Path) -> EngineConfig {
             program: "lifecycle".to_owned(),
         },
         lock_wait: GUARD,
+        keep_events: ctr_state::KEEP_EVENTS,
     }
 }
 

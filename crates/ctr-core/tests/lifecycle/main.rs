@@ -15,6 +15,7 @@ mod fixture;
 mod intents;
 mod journal;
 mod killed;
+mod lists;
 mod lost;
 mod model;
 mod reboot;
@@ -38,12 +39,13 @@ fn main() -> ExitCode {
     }
     // Whatever a test leaves behind becomes our child and is seen.
     set_subreaper(Subreaper::On).unwrap();
-    let groups: [&[Test]; 10] = [
+    let groups: [&[Test]; 11] = [
         &verbs::TESTS,
         &attaching::TESTS,
         &failures::TESTS,
         &intents::TESTS,
         &killed::TESTS,
+        &lists::TESTS,
         &lost::TESTS,
         &reboot::TESTS,
         &waiting::TESTS,

@@ -1,7 +1,8 @@
+use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
-use ctr_events::{Cursor, EventError, EventKind, Filter, Follow, touch};
+use ctr_events::{Cursor, EventError, EventKind, Filter, Follow, Watch, Woken, touch};
 use ctr_sys::Deadline;
 
 use crate::{Fixture, event};
@@ -84,6 +85,35 @@ fn a_follower_survives_the_loss_of_the_wake_file() {
             assert_eq!(follow.next(patience()).unwrap().unwrap().seq, expected);
         });
     }
+}
+
+#[test]
+fn a_wait_ends_with_the_reader_of_the_output() {
+    let fixture = Fixture::new();
+    let watch = Watch::start(&fixture.wake()).unwrap();
+    let (reader, output) = std::io::pipe().unwrap();
+    let wait = |deadline| watch.wait(Some(output.as_fd()), deadline).unwrap();
+    assert_eq!(wait(now()), Woken::TimedOut);
+    touch(&fixture.wake()).unwrap();
+    assert_eq!(wait(patience()), Woken::Touched);
+    drop(reader);
+    assert_eq!(wait(patience()), Woken::ReaderGone);
+    // A file has no reader that could go.
+    let file = tempfile::tempfile().unwrap();
+    let woken = watch.wait(Some(file.as_fd()), now()).unwrap();
+    assert_eq!(woken, Woken::TimedOut);
+}
+
+#[test]
+fn a_cursor_from_the_future_is_refused() {
+    let fixture = Fixture::new();
+    fixture.append(&["a", "b"].map(|name| event(EventKind::Start, name)));
+    assert_eq!(open(&fixture, 2, &[]).next(now()).unwrap(), None);
+    let error = open(&fixture, 3, &[]).next(now()).unwrap_err();
+    assert!(
+        matches!(error, EventError::NotYet { last: 2, .. }),
+        "{error}"
+    );
 }
 
 #[test]

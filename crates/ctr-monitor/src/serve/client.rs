@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use ctr_exec::frames::{self, Frame, MAX_PAYLOAD, Stream};
+use ctr_exec::frames::{self, Frame, MAX_PAYLOAD, Receiver, Stream};
 use ctr_sys::{Deadline, SysError, peer_uid};
 use rustix::event::{PollFd, PollFlags};
 
@@ -144,12 +144,12 @@ impl Client {
     }
 
     /// The next frame; `None` when there is none now.
-    pub(super) fn receive(&mut self, input: Input) -> Option<Frame> {
+    pub(super) fn receive(&mut self, input: Input, receiver: &mut Receiver) -> Option<Frame> {
         if input == Input::Full && self.stdin_used == StdinUsed::Yes {
             return None;
         }
         let connection = self.connection.as_ref()?;
-        match frames::receive(connection.as_fd()) {
+        match receiver.receive(connection.as_fd()) {
             Ok(frame) => {
                 if matches!(&frame, Frame::Data(Stream::Stdin, _)) {
                     self.stdin_used = StdinUsed::Yes;

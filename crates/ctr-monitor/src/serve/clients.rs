@@ -10,7 +10,7 @@
 //!
 //! At the exit nothing is held back: what the pipes still hold is queued at once.
 
-use ctr_exec::frames::{Frame, Stream};
+use ctr_exec::frames::{Frame, Receiver, Stream};
 use rustix::event::PollFd;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ const MAX_CLIENTS: usize = 64;
 #[derive(Default)]
 pub(super) struct Clients {
     list: Vec<Client>,
+    receiver: Receiver,
 }
 
 impl Clients {
@@ -74,7 +75,7 @@ impl Clients {
 
     /// The next frame of a client; `None` when there is none now.
     pub(super) fn receive(&mut self, index: usize, input: Input) -> Option<Frame> {
-        self.list.get_mut(index)?.receive(input)
+        self.list.get_mut(index)?.receive(input, &mut self.receiver)
     }
 
     /// Whether the end of this client is the end of the container's input.

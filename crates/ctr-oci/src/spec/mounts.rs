@@ -30,6 +30,9 @@ pub struct BindMount {
 /// The mount type by which a specification asks for the container's own view of the cgroups, whatever their version.
 pub(super) const CGROUP_MOUNT_TYPE: &str = "cgroup";
 
+/// The size of every container's own `/dev/shm`, bytes.
+pub const SHM_SIZE: u64 = 65_536_000;
+
 struct DefaultMount {
     destination: &'static str,
     kind: &'static str,

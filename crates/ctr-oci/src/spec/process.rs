@@ -33,8 +33,8 @@ pub const DEFAULT_CAPABILITIES: [Capability; 11] = [
 /// The default for open files and for processes; clamped to what this process may have itself.
 const DEFAULT_LIMIT: u64 = 1_048_576;
 
-/// The mask for new files of the container's processes.
-const DEFAULT_UMASK: u32 = 0o022;
+/// The mask for new files of the processes of containers, `umask(2)`.
+pub const DEFAULT_UMASK: u32 = 0o022;
 
 /// Numeric identity of a process. The names of a rootfs have been looked up by the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

@@ -1,5 +1,6 @@
 //! Reading, without any lock of a container.
 
+use ctr_events::{Cursor, Event, Journal, Reader};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Store;
@@ -81,6 +82,22 @@ impl Store {
     /// [`StateError::Corrupt`] when it cannot be read.
     pub fn exit_of(&self, id: &ContainerId, generation: u64) -> Result<Option<Run>, StateError> {
         self.read(|connection| ledger::run(connection, id, generation))
+    }
+
+    /// The next event for a reader of the journal, `None` when there is none yet. Wait for the wake file then.
+    ///
+    /// # Errors
+    /// Those of [`Reader::next`], as [`StateError::Events`].
+    pub fn next_event(&self, reader: &mut Reader) -> Result<Option<Event>, StateError> {
+        self.read(|connection| Ok(reader.next(connection)?))
+    }
+
+    /// Where a reader starts that wants only what is to come.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn last_event(&self) -> Result<Cursor, StateError> {
+        self.read(|connection| Ok(Journal::last(connection)?))
     }
 }
 

@@ -96,6 +96,7 @@ fn config_at(directory: &Path, busy: Duration) -> StoreConfig {
         locks: directory.join("run/locks"),
         busy,
         clock: ctr_sys::now_ns,
+        keep_events: ctr_state::KEEP_EVENTS,
     }
 }
 

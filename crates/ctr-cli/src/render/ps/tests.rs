@@ -35,8 +35,20 @@ fn an_empty_list_has_a_header() {
     expect![[r#"
             CONTAINER ID  IMAGE       COMMAND     CREATED     STATUS      PORTS       NAMES
         "#]]
-    .assert_eq(&table(&[], Width::Short, NOW));
+    .assert_eq(&table(&[], Width::Short, Heading::Shown, NOW));
     assert_eq!(pretty(&json(Vec::new(), NOW)).unwrap(), "[]\n");
+}
+
+#[test]
+fn without_heading_the_columns_are_the_same() {
+    let rows = [row(Status::Running)];
+    let whole = table(&rows, Width::Short, Heading::Shown, NOW);
+    let bare = table(&rows, Width::Short, Heading::Hidden, NOW);
+    assert_eq!(
+        whole.lines().skip(1).collect::<Vec<_>>(),
+        bare.lines().collect::<Vec<_>>()
+    );
+    assert_eq!(table(&[], Width::Short, Heading::Hidden, NOW), "");
 }
 
 #[test]
@@ -81,7 +93,7 @@ fn each_status_has_its_words() {
             0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Exited (-1) About a minute ago                      brave_heron
             0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Removing                                            brave_heron
             0123456789ab  /:O         sh -c echo a; sle...  5 minutes ago  Unknown (unreadable: it has no record)              brave_heron
-        "#]].assert_eq(&table(&rows, Width::Short, NOW));
+        "#]].assert_eq(&table(&rows, Width::Short, Heading::Shown, NOW));
 }
 
 #[test]
@@ -89,7 +101,7 @@ fn nothing_is_shortened_when_asked() {
     expect![[r#"
             CONTAINER ID                                                      IMAGE       COMMAND                  CREATED        STATUS        PORTS       NAMES
             0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef  /:O         sh -c echo a; sleep 100  5 minutes ago  Up 3 minutes              brave_heron
-        "#]].assert_eq(&table(&[row(Status::Running)], Width::Full, NOW));
+        "#]].assert_eq(&table(&[row(Status::Running)], Width::Full, Heading::Shown, NOW));
 }
 
 #[test]
@@ -99,7 +111,7 @@ fn what_a_container_chose_is_escaped() {
         image: "/a\nb".into(),
         ..row(Status::Running)
     };
-    let text = table(&[hostile], Width::Full, NOW);
+    let text = table(&[hostile], Width::Full, Heading::Shown, NOW);
     assert!(
         !text.bytes().any(|byte| byte == 0x1b || byte == 7),
         "{text:?}"

@@ -1,0 +1,186 @@
+//! The part of [`Inspect`](super::Inspect) about the host.
+#![expect(
+    missing_docs,
+    clippy::struct_excessive_bools,
+    reason = "the form and the names are podman's, and their documentation is what they say"
+)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ctr_oci::SHM_SIZE;
+use ctr_state::{Access, AutoRemove, Config, NetworkMode};
+use ctr_sys::CgroupMode;
+use serde::Serialize;
+
+use super::applied::Applied;
+
+/// What of the host is involved.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InspectHostConfig {
+    pub binds: Vec<String>,
+    pub cgroup_manager: String,
+    pub cgroup_mode: String,
+    #[serde(rename = "ContainerIDFile")]
+    pub container_id_file: String,
+    pub log_config: InspectLog,
+    pub network_mode: String,
+    pub port_bindings: BTreeMap<String, String>,
+    pub restart_policy: InspectRestartPolicy,
+    pub auto_remove: bool,
+    pub volume_driver: String,
+    pub volumes_from: Option<Vec<String>>,
+    pub cap_add: Vec<String>,
+    pub cap_drop: Vec<String>,
+    pub dns: Vec<String>,
+    pub dns_options: Vec<String>,
+    pub dns_search: Vec<String>,
+    pub extra_hosts: Vec<String>,
+    pub group_add: Vec<String>,
+    pub ipc_mode: String,
+    pub cgroup: String,
+    pub cgroups: String,
+    pub links: Option<Vec<String>>,
+    pub oom_score_adj: i32,
+    pub pid_mode: String,
+    pub privileged: bool,
+    pub publish_all_ports: bool,
+    pub readonly_rootfs: bool,
+    pub security_opt: Vec<String>,
+    pub tmpfs: BTreeMap<String, String>,
+    #[serde(rename = "UTSMode")]
+    pub uts_mode: String,
+    pub userns_mode: String,
+    /// Bytes.
+    pub shm_size: u64,
+    pub runtime: String,
+    pub console_size: [u16; 2],
+    pub cgroup_parent: String,
+    #[serde(flatten)]
+    pub limits: InspectLimits,
+}
+
+/// The log.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InspectLog {
+    #[serde(rename = "Type")]
+    pub kind: String,
+    pub path: String,
+    pub tag: String,
+    pub size: String,
+}
+
+/// What happens when the container has ended.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InspectRestartPolicy {
+    pub name: String,
+    pub maximum_retry_count: u32,
+}
+
+impl Default for InspectRestartPolicy {
+    /// Nothing happens.
+    fn default() -> Self {
+        Self {
+            name: "no".to_owned(),
+            maximum_retry_count: 0,
+        }
+    }
+}
+
+/// Limits of the container's use of the host. None can be set yet but those of `setrlimit(2)`; 0 is no limit.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InspectLimits {
+    pub cpu_shares: u64,
+    pub memory: i64,
+    pub nano_cpus: i64,
+    pub blkio_weight: u16,
+    pub cpu_period: u64,
+    pub cpu_quota: i64,
+    pub cpu_realtime_period: u64,
+    pub cpu_realtime_runtime: i64,
+    pub cpuset_cpus: String,
+    pub cpuset_mems: String,
+    pub devices: Vec<String>,
+    pub disk_quota: u64,
+    pub memory_reservation: i64,
+    pub memory_swap: i64,
+    pub memory_swappiness: i64,
+    pub oom_kill_disable: bool,
+    pub pids_limit: i64,
+    /// Of the present run; before it, they depend on what the engine's process may have itself.
+    pub ulimits: Vec<InspectUlimit>,
+}
+
+/// One limit of `setrlimit(2)`; -1 is none.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InspectUlimit {
+    pub name: String,
+    pub soft: i64,
+    pub hard: i64,
+}
+
+pub(super) fn host_config(
+    config: &Config,
+    applied: &Applied,
+    cgroups: CgroupMode,
+) -> InspectHostConfig {
+    let binds = config.volumes.iter().map(|volume| {
+        let access = match volume.access {
+            Access::ReadWrite => "rw",
+            Access::ReadOnly => "ro",
+        };
+        format!(
+            "{}:{}:{access}",
+            volume.source.display(),
+            volume.destination.display()
+        )
+    });
+    InspectHostConfig {
+        binds: binds.collect(),
+        cgroup_manager: "cgroupfs".to_owned(),
+        cgroup_mode: match cgroups {
+            CgroupMode::Unified => "private".to_owned(),
+            CgroupMode::Hybrid | CgroupMode::Legacy => "host".to_owned(),
+        },
+        container_id_file: config
+            .cid_file
+            .as_ref()
+            .map_or_else(String::new, |path| path.display().to_string()),
+        log_config: InspectLog {
+            kind: config.log.driver.clone(),
+            path: config.log.path.display().to_string(),
+            size: "0B".to_owned(),
+            ..InspectLog::default()
+        },
+        network_mode: match config.network {
+            NetworkMode::None => "none".to_owned(),
+            NetworkMode::Host => "host".to_owned(),
+        },
+        auto_remove: config.auto_remove == AutoRemove::Yes,
+        ipc_mode: "private".to_owned(),
+        cgroups: "default".to_owned(),
+        pid_mode: "private".to_owned(),
+        uts_mode: "private".to_owned(),
+        shm_size: SHM_SIZE,
+        cgroup_parent: parent(&config.cgroup_path),
+        limits: InspectLimits {
+            ulimits: applied.ulimits(),
+            ..InspectLimits::default()
+        },
+        runtime: config.runtime.path.as_ref().map_or_else(
+            || config.runtime.name.clone(),
+            |path| path.display().to_string(),
+        ),
+        ..InspectHostConfig::default()
+    }
+}
+
+fn parent(cgroup_path: &str) -> String {
+    let parent = Path::new(cgroup_path).parent().unwrap_or(Path::new("/"));
+    parent.display().to_string()
+}
