@@ -107,7 +107,7 @@ pub(crate) fn run(options: &BenchOptions) -> Result<()> {
     }
     // podman keeps its locks there, for all of its directories.
     mount("tmpfs", "/dev/shm", "tmpfs", MountFlags::empty(), None)?;
-    let base = Base::make()?;
+    let base = Base::make(Scale::Quick)?;
     let result = measured(&base, options);
     let removed = unmount_below(&base).and_then(|()| base.remove());
     result?.print(options.form)?;
