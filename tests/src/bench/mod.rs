@@ -21,6 +21,7 @@ use anyhow::{Result, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::harness::base::Base;
+use crate::harness::case::Scale;
 use crate::harness::machine::mounts;
 use crate::harness::profile::{Entered, Profile};
 use contender::{Contender, Field};
