@@ -8,6 +8,11 @@
 //!
 //! [events]
 //! keep = 50000
+//!
+//! [log]
+//! driver = "k8s-file"
+//! max_size = "10m"
+//! max_file = 3
 //! ```
 //!
 //! The file names programs that are executed with the rights of the engine, so one that others may write to is refused.
@@ -16,11 +21,13 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use ctr_core::LogDefaults;
+use ctr_state::UnknownLogDriver;
 use ctr_sys::Root;
 use serde::Deserialize;
 
 use crate::error::CommandError;
-use crate::parse::runtime;
+use crate::parse::{log, runtime};
 
 /// No sensible configuration is larger.
 const MAX_BYTES: u64 = 1 << 20;
@@ -43,6 +50,9 @@ pub(crate) struct ConfigFile {
     /// The journal of events.
     #[serde(default)]
     pub(crate) events: EventsTable,
+    /// The logs of containers whose flags say nothing else.
+    #[serde(default)]
+    pub(crate) log: LogTable,
 }
 
 /// The table `[events]`.
@@ -51,6 +61,43 @@ pub(crate) struct ConfigFile {
 pub(crate) struct EventsTable {
     /// How many events are kept, about 400 bytes each.
     pub(crate) keep: Option<u64>,
+}
+
+/// The table `[log]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogTable {
+    /// As `--log-driver`.
+    driver: Option<String>,
+    /// As `--log-opt max-size`.
+    max_size: Option<String>,
+    /// As `--log-opt max-file`.
+    max_file: Option<u32>,
+}
+
+impl LogTable {
+    /// What the engine does by default.
+    ///
+    /// # Errors
+    /// The first key whose value cannot be used, and what is allowed.
+    pub(crate) fn defaults(&self) -> Result<LogDefaults, String> {
+        let mut defaults = LogDefaults::default();
+        if let Some(driver) = &self.driver {
+            let parsed = driver.parse();
+            defaults.driver = parsed
+                .map_err(|why: UnknownLogDriver| format!("log.driver \"{driver}\": {why}"))?;
+        }
+        if let Some(size) = &self.max_size {
+            let parsed = log::size(size);
+            defaults.max_size =
+                parsed.ok_or_else(|| format!("log.max_size \"{size}\": {}", log::SIZE))?;
+        }
+        if self.max_file == Some(0) {
+            return Err("log.max_file \"0\": must be at least 1".to_owned());
+        }
+        defaults.max_files = self.max_file;
+        Ok(defaults)
+    }
 }
 
 /// Whether a file that is not there is fine.
@@ -112,14 +159,14 @@ impl ConfigFile {
                 ));
             }
         }
-        match file.events.keep {
-            Some(keep) if !KEEP.contains(&keep) => Err(format!(
-                "events.keep {keep}: must be from {} to {}",
-                KEEP.start(),
-                KEEP.end()
-            )),
-            Some(_) | None => Ok(file),
+        if let Some(keep) = file.events.keep.filter(|keep| !KEEP.contains(keep)) {
+            let (least, most) = (KEEP.start(), KEEP.end());
+            return Err(format!(
+                "events.keep {keep}: must be from {least} to {most}"
+            ));
         }
+        file.log.defaults()?;
+        Ok(file)
     }
 }
 
@@ -159,13 +206,13 @@ mod tests {
         check(
             "default_runtime = \"crun\"\n[runtimes]\nmine = \"/opt/mine\"\n[events]\nkeep = 500\n",
             &expect![[r#"
-                ConfigFile { default_runtime: Some("crun"), runtimes: {"mine": "/opt/mine"}, events: EventsTable { keep: Some(500) } }
+                ConfigFile { default_runtime: Some("crun"), runtimes: {"mine": "/opt/mine"}, events: EventsTable { keep: Some(500) }, log: LogTable { driver: None, max_size: None, max_file: None } }
             "#]],
         );
         check(
             "",
             &expect![[r#"
-                ConfigFile { default_runtime: None, runtimes: {}, events: EventsTable { keep: None } }
+                ConfigFile { default_runtime: None, runtimes: {}, events: EventsTable { keep: None }, log: LogTable { driver: None, max_size: None, max_file: None } }
             "#]],
         );
     }
@@ -175,7 +222,7 @@ mod tests {
         check(
             "\ndefault_runtme = \"crun\"\n",
             &expect![[r#"
-                error: line 2: unknown field `default_runtme`, expected one of `default_runtime`, `runtimes`, `events`
+                error: line 2: unknown field `default_runtme`, expected one of `default_runtime`, `runtimes`, `events`, `log`
             "#]],
         );
         check(
@@ -224,6 +271,30 @@ mod tests {
             "[runtimes]\n\"a/b\" = \"/bin/mine\"",
             &expect![[r#"
             error: runtimes.a/b: a runtime's name is [a-z0-9][a-z0-9._-]*, at most 64 characters
+        "#]],
+        );
+        check(
+            "[log]\ndriver = \"syslog\"",
+            &expect![[r#"
+            error: log.driver "syslog": the log drivers are k8s-file (also as json-file), journald and none
+        "#]],
+        );
+        check(
+            "[log]\nmax_size = \"big\"",
+            &expect![[r#"
+            error: log.max_size "big": must be a size such as 500k, 10m or 1.5g (0 for no limit)
+        "#]],
+        );
+        check(
+            "[log]\nmax_file = 0",
+            &expect![[r#"
+            error: log.max_file "0": must be at least 1
+        "#]],
+        );
+        check(
+            "[log]\ncompress = true",
+            &expect![[r#"
+            error: line 2: unknown field `compress`, expected one of `driver`, `max_size`, `max_file`
         "#]],
         );
     }

@@ -89,7 +89,8 @@ impl Io {
         self.failure.is_some()
     }
 
-    fn flush(&mut self) {
+    /// Writes out what is still buffered of the standard output.
+    pub(crate) fn flush(&mut self) {
         if self.failure.is_none() {
             self.failure = self.out.flush().err();
         }

@@ -6,6 +6,7 @@ pub(crate) mod entrypoint;
 pub(crate) mod env;
 pub(crate) mod filter;
 pub(crate) mod format;
+pub(crate) mod log;
 pub(crate) mod network;
 pub(crate) mod number;
 pub(crate) mod pairs;

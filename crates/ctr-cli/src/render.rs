@@ -4,6 +4,7 @@ pub(crate) mod duration;
 pub(crate) mod escape;
 pub(crate) mod events;
 pub(crate) mod json;
+pub(crate) mod logs;
 pub(crate) mod outline;
 pub(crate) mod ps;
 pub(crate) mod table;

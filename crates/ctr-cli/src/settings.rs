@@ -69,6 +69,8 @@ pub(crate) fn resolve(
 ) -> Result<EngineConfig, CommandError> {
     require_root(host)?;
     let file = read_config(globals, host)?;
+    // The file's values were checked when it was read.
+    let log = file.log.defaults().map_err(CommandError::failed)?;
     if let Some(name) = &globals.runtime {
         runtime::check(name).map_err(|why| CommandError::value("--runtime", name, why))?;
     }
@@ -95,6 +97,7 @@ pub(crate) fn resolve(
         default_runtime: default_runtime.unwrap_or_else(|| BUILTIN.to_owned()),
         cgroup_parent: CGROUP_PARENT.to_owned(),
         clock: ctr_sys::now_ns,
+        log,
         actor: actor(host),
         lock_wait: patience.lock_wait(),
         keep_events: file.events.keep.unwrap_or(KEEP_EVENTS),

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ctr_core::{
-    Attach, CreateRequest, Engine, EngineConfig, LogRequest, RemoveMode, RemoveRequest, Runtimes,
-    StartRequest, WaitFor,
+    Attach, CreateRequest, Engine, EngineConfig, LogDefaults, LogEvent, LogItem, LogOptions,
+    LogRequest, RemoveMode, RemoveRequest, Runtimes, StartRequest, WaitFor,
 };
 use ctr_events::Actor;
 use ctr_oci::{CliRuntime, CliRuntimeConfig};
@@ -36,8 +36,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     let exit = container.wait(WaitFor::Exit)?;
     println!("ended with {}", exit.code());
-    for line in container.logs(LogRequest { tail: None })? {
-        println!("log: {}", String::from_utf8_lossy(&line?.bytes));
+    for event in container.logs(LogRequest::ALL)? {
+        if let LogEvent::Item {
+            item: LogItem::Line(line),
+            ..
+        } = event?
+        {
+            println!("log: {}", String::from_utf8_lossy(&line.bytes));
+        }
     }
     container.remove(RemoveRequest {
         mode: RemoveMode::Force,
@@ -86,6 +92,7 @@ fn config(directory: &std::path::Path, program: PathBuf) -> EngineConfig {
             pid: std::process::id().cast_signed(),
             program: "embed".to_owned(),
         },
+        log: LogDefaults::default(),
         lock_wait: Duration::from_secs(30),
         keep_events: ctr_state::KEEP_EVENTS,
     }
@@ -118,6 +125,7 @@ fn request() -> CreateRequest {
         stdin: StdinMode::Null,
         cid_file: None,
         pid_file: None,
+        log: LogOptions::default(),
         create_command: Vec::new(),
     }
 }

@@ -9,15 +9,16 @@ use ctr_events::EventKind;
 use ctr_oci::{Hostname, RuntimeFeatures};
 use ctr_rootfs::{Rootfs, RootfsSource, UserSpec, mount_destination};
 use ctr_state::{
-    AutoRemove, Config, ContainerId, ContainerName, IntentKind, LogConfig, NetworkMode,
-    NewContainer, ProcessConfig, RootfsConfig, RootfsMode, StateError, Status, StdinMode, Terminal,
-    VolumeConfig, names,
+    AutoRemove, Config, ContainerId, ContainerName, IntentKind, NetworkMode, NewContainer,
+    ProcessConfig, RootfsConfig, RootfsMode, StateError, Status, StdinMode, Terminal, VolumeConfig,
+    names,
 };
 use ctr_sys::{PidRef, Signal, SysError, remove_tree};
 
 use crate::container::{Container, LockedContainer};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::log_options::LogOptions;
 use crate::undo::Undo;
 
 /// What a container is to be. There is no default: whoever asks says everything.
@@ -63,6 +64,8 @@ pub struct CreateRequest {
     pub cid_file: Option<PathBuf>,
     /// A file to write the pid of each run's first process to.
     pub pid_file: Option<PathBuf>,
+    /// Its log.
+    pub log: LogOptions,
     /// The command line that asked for it.
     pub create_command: Vec<String>,
 }
@@ -208,10 +211,7 @@ impl Engine {
             cgroup_path: self.cgroup_path(&id),
             pid_file: request.pid_file,
             cid_file: request.cid_file,
-            log: LogConfig {
-                driver: "k8s-file".to_owned(),
-                path: self.layout().log(&id),
-            },
+            log: self.log_config(&id, request.log)?,
             id,
         })
     }

@@ -14,6 +14,7 @@ use crate::container::Container;
 use crate::error::EngineError;
 use crate::filter::ContainerFilter;
 use crate::layout::Layout;
+use crate::log_options::LogDefaults;
 use crate::probe;
 use crate::runtimes::Runtimes;
 use crate::summary::{ListRequest, Summary};
@@ -43,6 +44,8 @@ pub struct EngineConfig {
     pub cgroup_parent: String,
     /// The clock, nanoseconds since 1970 UTC.
     pub clock: fn() -> i64,
+    /// The logs of containers that ask for nothing else.
+    pub log: LogDefaults,
     /// Who uses the engine, for events and the ledger.
     pub actor: Actor,
     /// How long a container's lock is waited for.

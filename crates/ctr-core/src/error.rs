@@ -57,6 +57,14 @@ pub enum EngineError {
         /// Which.
         signal: Signal,
     },
+    /// The container's output is kept nowhere.
+    #[error("container {name} has no logs: its log driver is {driver}")]
+    NoLogs {
+        /// The container.
+        name: String,
+        /// The driver's name.
+        driver: &'static str,
+    },
     /// A process did not end although it was killed.
     #[error("process {pid} of container {name} is still there {waited_s} s after SIGKILL")]
     Unkillable {
@@ -165,6 +173,7 @@ impl EngineError {
             Self::WrongStatus { .. }
             | Self::Invalid { .. }
             | Self::Interrupted { .. }
+            | Self::NoLogs { .. }
             | Self::Unkillable { .. }
             | Self::State(_)
             | Self::Rootfs(_)

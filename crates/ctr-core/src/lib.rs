@@ -18,7 +18,7 @@
 //! * **Recorded is not believed.** What runs is asked of the kernel: a monitor's liveness lock, an exit record, a pidfd.
 //! * **Intent first, record last.** What a command is about to do is in the store before it does it. A command that fails takes its
 //!   steps back; one that is killed is finished or taken back by whoever takes the lock next, with the same steps.
-//! * **Readers take no lock**: [`Engine::list`], [`Engine::select`], [`Container::summary`], [`Container::inspect`], [`Container::logs`], [`Container::wait`],
+//! * **Readers take no lock**: [`Engine::list`], [`Engine::select`], [`Container::summary`], [`Container::inspect`], [`Engine::logs`], [`Container::wait`],
 //!   [`Engine::events`].
 //! * **A run has a number.** Exit records, events and waiters carry it; an exit that nobody knows is said to be unknown, never 0.
 //!
@@ -38,6 +38,7 @@ mod info;
 mod inspect;
 mod kill;
 mod layout;
+mod log_options;
 mod logs;
 mod prepare;
 mod probe;
@@ -65,7 +66,10 @@ pub use inspect::{
     Inspect, InspectConfig, InspectGraphDriver, InspectHostConfig, InspectLimits, InspectLog,
     InspectMount, InspectNetworkSettings, InspectRestartPolicy, InspectState, InspectUlimit,
 };
-pub use logs::{LogLine, LogReader, LogRequest, LogStream, Partial};
+pub use log_options::{LogDefaults, LogOptions};
+pub use logs::{
+    FollowLog, LogEvent, LogGap, LogItem, LogLine, LogRequest, LogStream, Logs, Partial,
+};
 pub use remove::{RemoveMode, RemoveRequest, Removed};
 pub use runtimes::Runtimes;
 pub use session::{Session, SessionEnd, SessionIo, SignalProxy};

@@ -1,27 +1,65 @@
-//! Reading a container's log.
+//! Reading the logs of containers.
 //!
-//! The file is the one fixed at creation, opened without following a link. Lines that are not of the log's form are passed over: the log
-//! lies in our own directory, and whoever damaged one line must not hide the others.
+//! The files are those fixed at the creation; a link, or anything else that is no file of ours, in the place of one is an error. Lines that
+//! are not of the log's form are passed over: whoever damaged one must not hide the others.
+//!
+//! Following ends when the run that was current at its beginning has ended and all of its output was given out.
 
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::OpenOptionsExt;
+mod file;
+mod journal;
+mod record;
+mod scan;
+mod segments;
+mod source;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod watch;
 
-use ctr_sys::SysError;
-use rustix::fs::OFlags;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
+use ctr_sys::Deadline;
+use rustix::event::{PollFd, PollFlags};
+
+use self::source::{Ready, Source};
 use crate::container::Container;
+use crate::engine::Engine;
 use crate::error::EngineError;
 
-/// Longer than any record: what one read of the monitor holds, and the head of the record.
-const MAX_RECORD: u64 = 64 * 1024;
-
-/// Which part of the log is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogRequest {
-    /// Only the last so many lines; `None` for all.
+/// Which part of the logs is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct LogRequest<'a> {
+    /// Only what was written at this moment or later, nanoseconds since 1970 UTC.
+    pub since_ns: Option<i64>,
+    /// Only what was written before this moment.
+    pub until_ns: Option<i64>,
+    /// Of each container, of what is there when it is asked for, only the last so many lines; `None` for all.
     pub tail: Option<usize>,
+    /// Whether to wait for more.
+    pub follow: FollowLog<'a>,
+}
+
+impl LogRequest<'_> {
+    /// Everything that is there.
+    pub const ALL: Self = Self {
+        since_ns: None,
+        until_ns: None,
+        tail: None,
+        follow: FollowLog::No,
+    };
+}
+
+/// Whether a log is followed.
+#[derive(Clone, Copy, Debug)]
+pub enum FollowLog<'a> {
+    /// What is there is all.
+    No,
+    /// Until the container's run ends.
+    Yes {
+        /// Where the caller writes to: when nobody reads that any more, following ends.
+        output: Option<BorrowedFd<'a>>,
+    },
 }
 
 /// Which stream a record is of.
@@ -42,7 +80,7 @@ pub enum Partial {
     Partial,
 }
 
-/// A record of the log.
+/// A record of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
     /// The stream.
@@ -55,148 +93,215 @@ pub struct LogLine {
     pub bytes: Vec<u8>,
 }
 
-/// The records of a log, in order.
-#[derive(Debug)]
-pub struct LogReader {
-    source: Source,
+/// A record of output that is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogGap {
+    /// When logging went on, RFC 3339.
+    pub time_text: String,
+    /// How many bytes of output were lost.
+    pub bytes: u64,
+    /// Why.
+    pub reason: String,
 }
 
-#[derive(Debug)]
-enum Source {
-    None,
-    File(BufReader<File>),
-    Tail(VecDeque<LogLine>),
+/// What a log holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogItem {
+    /// Output.
+    Line(LogLine),
+    /// Output that is missing.
+    Gap(LogGap),
 }
 
-impl Container<'_> {
-    /// Opens the log. One that was never written is empty. Takes no lock.
+/// What comes of reading logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogEvent {
+    /// A record.
+    Item {
+        /// Which container it is of, counted from 0 as they were given.
+        container: usize,
+        /// The record.
+        item: LogItem,
+    },
+    /// All that is there has been given out, and the next call waits.
+    Waiting,
+}
+
+/// The records of several logs: one container after the other, or, followed, as they come.
+#[derive(Debug)]
+pub struct Logs<'e, 'a> {
+    engine: &'e Engine,
+    sources: Vec<Source<'e>>,
+    request: LogRequest<'a>,
+    /// The source that is read.
+    at: usize,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// There may be records.
+    Reading,
+    /// There were none, and the caller knows.
+    Waiting,
+    /// There will be no more.
+    Done,
+}
+
+impl Engine {
+    /// Reads the logs of these containers. Takes no lock. A log that was never written is empty.
     ///
     /// # Errors
-    /// When the log is something else than a regular file, or cannot be read.
-    pub fn logs(&self, request: LogRequest) -> Result<LogReader, EngineError> {
-        let snapshot = self.snapshot()?;
-        let generation = snapshot.record().map_or(0, ctr_state::Record::generation);
-        let _span =
-            tracing::info_span!("logs", container = self.id().short(), generation).entered();
-        let path = &snapshot.config()?.log.path;
-        let error = |source| SysError::new("read the log", path.display().to_string(), source);
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = File::options()
-            .read(true)
-            .custom_flags(flags.bits().cast_signed())
-            .open(path);
-        let file = match file {
-            Ok(file) => file,
-            Err(found) if found.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(LogReader {
-                    source: Source::None,
-                });
-            }
-            Err(found) => return Err(error(found).into()),
-        };
-        if !file.metadata().map_err(error)?.is_file() {
-            let why =
-                std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file");
-            return Err(error(why).into());
-        }
-        let mut reader = LogReader {
-            source: Source::File(BufReader::new(file)),
-        };
-        if let Some(lines) = request.tail {
-            reader.source = Source::Tail(last_lines(&mut reader, lines)?);
-        }
-        Ok(reader)
+    /// [`EngineError::NoLogs`] when one has a driver that keeps none; when a log is something else than a regular file of ours, or
+    /// cannot be read.
+    pub fn logs<'e, 'a>(
+        &'e self,
+        containers: &[Container<'e>],
+        request: LogRequest<'a>,
+    ) -> Result<Logs<'e, 'a>, EngineError> {
+        let sources = containers.iter().map(|container| {
+            let _span = tracing::info_span!("logs", container = container.id().short()).entered();
+            Source::open(container, &request)
+        });
+        Ok(Logs {
+            engine: self,
+            sources: sources.collect::<Result<_, _>>()?,
+            request,
+            at: 0,
+            progress: Progress::Reading,
+        })
     }
 }
 
-/// The records that belong to the last `lines` lines: a line that was logged in parts counts once.
-fn last_lines(reader: &mut LogReader, lines: usize) -> Result<VecDeque<LogLine>, EngineError> {
-    let mut kept = VecDeque::new();
-    let mut ends = 0;
-    for line in reader {
-        let line = line?;
-        ends += usize::from(line.partial == Partial::Full);
-        kept.push_back(line);
-        while ends > lines {
-            let first: Option<LogLine> = kept.pop_front();
-            ends -= usize::from(first.is_some_and(|line| line.partial == Partial::Full));
-        }
+impl<'e> Container<'e> {
+    /// Reads the log of this container, see [`Engine::logs`].
+    ///
+    /// # Errors
+    /// As [`Engine::logs`].
+    pub fn logs<'a>(&self, request: LogRequest<'a>) -> Result<Logs<'e, 'a>, EngineError> {
+        self.engine().logs(std::slice::from_ref(self), request)
     }
-    if lines == 0 {
-        kept.clear();
-    }
-    Ok(kept)
 }
 
-impl Iterator for LogReader {
-    type Item = Result<LogLine, EngineError>;
+impl Iterator for Logs<'_, '_> {
+    type Item = Result<LogEvent, EngineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let reader = match &mut self.source {
-            Source::None => return None,
-            Source::Tail(lines) => return lines.pop_front().map(Ok),
-            Source::File(reader) => reader,
-        };
-        loop {
-            let mut record = Vec::new();
-            let read = std::io::Read::take(&mut *reader, MAX_RECORD).read_until(b'\n', &mut record);
-            match read {
-                Ok(0) => return None,
-                Ok(_) => {
-                    if let Some(line) = parse(&record) {
-                        return Some(Ok(line));
-                    }
-                }
-                Err(source) => {
-                    return Some(Err(SysError::new("read", "the log", source).into()));
-                }
+        match self.advance() {
+            Ok(event) => event.map(Ok),
+            Err(error) => {
+                self.progress = Progress::Done;
+                Some(Err(error))
             }
         }
     }
 }
 
-/// `TIME STREAM TAG TEXT` and a newline; a record without its newline is still being written.
-fn parse(record: &[u8]) -> Option<LogLine> {
-    let record = record.strip_suffix(b"\n")?;
-    let mut fields = record.splitn(4, |byte| *byte == b' ');
-    let time_text = String::from_utf8(fields.next()?.to_vec()).ok()?;
-    let stream = match fields.next()? {
-        b"stdout" => LogStream::Stdout,
-        b"stderr" => LogStream::Stderr,
-        _ => return None,
-    };
-    let partial = match fields.next()? {
-        b"F" => Partial::Full,
-        b"P" => Partial::Partial,
-        _ => return None,
-    };
-    Some(LogLine {
-        stream,
-        time_text,
-        partial,
-        bytes: fields.next()?.to_vec(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn records_and_what_is_none() {
-        let line = parse(b"T stderr P a b\x1b \n").unwrap();
-        assert_eq!(line.stream, LogStream::Stderr);
-        assert_eq!(line.partial, Partial::Partial);
-        assert_eq!(line.bytes, b"a b\x1b ");
-        assert!(parse(b"T stdout F \n").unwrap().bytes.is_empty());
-        for bad in [
-            &b"T stdout F x"[..],
-            b"T stdin F x\n",
-            b"T stdout X x\n",
-            b"\n",
-            b"T stdout\n",
-        ] {
-            assert_eq!(parse(bad), None);
+impl Logs<'_, '_> {
+    fn advance(&mut self) -> Result<Option<LogEvent>, EngineError> {
+        loop {
+            if self.progress == Progress::Done {
+                return Ok(None);
+            }
+            if let Some((container, item)) = self.read()? {
+                self.progress = Progress::Reading;
+                return Ok(Some(LogEvent::Item { container, item }));
+            }
+            if self.sources.iter().all(Source::is_over) {
+                self.progress = Progress::Done;
+                continue;
+            }
+            if self.progress == Progress::Reading {
+                self.progress = Progress::Waiting;
+                // Watches come before the last look, so that nothing is missed.
+                for source in &mut self.sources {
+                    source.look(Ready::default())?;
+                }
+                return Ok(Some(LogEvent::Waiting));
+            }
+            self.wait()?;
         }
     }
+
+    /// The next record that is there, of whichever container.
+    fn read(&mut self) -> Result<Option<(usize, LogItem)>, EngineError> {
+        for _ in 0..self.sources.len() {
+            if let Some(item) = self.sources[self.at].next()? {
+                return Ok(Some((self.at, item)));
+            }
+            self.at = (self.at + 1) % self.sources.len();
+        }
+        Ok(None)
+    }
+
+    /// Waits for something to happen.
+    fn wait(&mut self) -> Result<(), EngineError> {
+        let until = self.until();
+        if until.expired() {
+            return self.sources.iter_mut().try_for_each(Source::end);
+        }
+        let mut fds = Vec::new();
+        let mut meaning = Vec::new();
+        if let FollowLog::Yes {
+            output: Some(output),
+        } = self.request.follow
+        {
+            fds.push(PollFd::from_borrowed_fd(output, PollFlags::empty()));
+        }
+        let outputs = fds.len();
+        let mut deadline = until;
+        for (number, source) in self.sources.iter().enumerate() {
+            if source.is_over() {
+                continue;
+            }
+            let log = source.log_descriptor().map(|fd| (fd, Announced::Log));
+            let run = source.run_descriptors().map(|fd| (fd, Announced::Run));
+            for (fd, announced) in log.into_iter().chain(run) {
+                fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
+                meaning.push((number, announced));
+            }
+            let [log, run] = source.deadlines();
+            deadline = deadline.min(log).min(run);
+        }
+        ctr_sys::poll(&mut fds, deadline)?;
+        let happened = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        if fds[..outputs].iter().any(happened) {
+            self.progress = Progress::Done;
+            return Ok(());
+        }
+        let passed = deadline.expired();
+        let mut ready = vec![
+            Ready {
+                log: passed,
+                run: passed
+            };
+            self.sources.len()
+        ];
+        for (fd, (number, announced)) in fds[outputs..].iter().zip(meaning) {
+            match announced {
+                Announced::Log => ready[number].log |= happened(fd),
+                Announced::Run => ready[number].run |= happened(fd),
+            }
+        }
+        let looks = self.sources.iter_mut().zip(ready);
+        looks
+            .into_iter()
+            .try_for_each(|(source, ready)| source.look(ready))
+    }
+
+    /// When no more of what comes is wanted.
+    fn until(&self) -> Deadline {
+        let Some(until_ns) = self.request.until_ns else {
+            return Deadline::never();
+        };
+        let left = until_ns.saturating_sub(self.engine.now_ns());
+        Deadline::after(Duration::from_nanos(u64::try_from(left).unwrap_or(0)))
+    }
+}
+
+/// What a descriptor announces.
+#[derive(Clone, Copy)]
+enum Announced {
+    Log,
+    Run,
 }

@@ -10,7 +10,7 @@ use ctr_monitor::protocol::{
     Terminal as MonitorTerminal,
 };
 use ctr_monitor::{MonitorClient, MonitorError, MonitorLaunch};
-use ctr_state::{IntentKind, Status, StdinMode, Terminal, Trigger};
+use ctr_state::{IntentKind, LogConfig, LogDriver, Status, StdinMode, Terminal, Trigger};
 use ctr_sys::{Cgroups, Child, Deadline, SignalFd, Sync, replace_file};
 
 use crate::attach::AttachRequest;
@@ -18,6 +18,7 @@ use crate::container::{Container, LockedContainer};
 use crate::engine::{Engine, MONITOR_CGROUP};
 use crate::error::{EngineError, chain};
 use crate::explain::explain;
+use crate::log_options::JOURNAL;
 use crate::prepare::{Prepared, prepare};
 use crate::reconcile::take_back;
 use crate::release::{Leftovers, end_monitor, release};
@@ -261,7 +262,7 @@ impl<'e> LockedContainer<'e> {
                 .clone_from(&prepared.created_paths);
             self.save(&[])?;
         }
-        let request = self.monitor_request(&prepared)?;
+        let request = self.monitor_request(&prepared, &name)?;
         let launch = MonitorLaunch {
             program: engine.config().program.clone(),
             args: vec!["monitor".to_owned()],
@@ -335,7 +336,11 @@ impl<'e> LockedContainer<'e> {
         Ok(client)
     }
 
-    fn monitor_request(&self, prepared: &Prepared) -> Result<MonitorRequest, EngineError> {
+    fn monitor_request(
+        &self,
+        prepared: &Prepared,
+        name: &str,
+    ) -> Result<MonitorRequest, EngineError> {
         let engine = self.engine();
         let config = self.config();
         let generation = self.record().generation();
@@ -359,15 +364,29 @@ impl<'e> LockedContainer<'e> {
             },
             cgroup_path: config.cgroup_path.clone(),
             monitor_cgroup: Some(MONITOR_CGROUP.to_owned()),
-            log: LogTarget::K8sFile {
-                path: config.log.path.clone(),
-            },
+            log: log_target(&config.log, name),
             cleanup: CleanupCommand {
                 program: engine.config().program.clone(),
                 args,
             },
             runtime_deadline_ms: u64::try_from(RUNTIME_WAIT.as_millis()).unwrap_or(u64::MAX),
         })
+    }
+}
+
+fn log_target(log: &LogConfig, name: &str) -> LogTarget {
+    match log.driver {
+        LogDriver::None => LogTarget::None,
+        LogDriver::K8sFile => LogTarget::K8sFile {
+            path: log.path.clone(),
+            max_size: log.max_size,
+            max_files: log.max_files,
+        },
+        LogDriver::Journald => LogTarget::Journald {
+            socket: JOURNAL.into(),
+            name: name.to_owned(),
+            tag: log.tag.clone(),
+        },
     }
 }
 

@@ -20,7 +20,7 @@ use crate::probe::{Observed, observe, rebooted, recorded_exit};
 use crate::summary::MonitorState;
 
 /// Where nothing can announce the end (watches are a limited resource of the machine), it is looked for this often.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a monitor may take from the end of the container to its record.
 const RECORD_WAIT: Duration = Duration::from_secs(5);
@@ -136,6 +136,7 @@ pub(crate) fn wait_for_record(
 
 /// What announces the end of a run: a file that appears in the run directory, the end of the monitor, or of the container, or of the
 /// command that is starting it.
+#[derive(Debug)]
 pub(crate) struct Watch {
     directory: Option<OwnedFd>,
     processes: Vec<PidRef>,

@@ -161,11 +161,33 @@ pub enum Terminal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "driver")]
 pub enum LogTarget {
+    /// Nowhere.
+    None,
     /// A file in the Kubernetes text form.
     K8sFile {
         /// Its path.
         path: PathBuf,
+        /// The most bytes that the file holds before it is put aside; `None` for no limit.
+        #[serde(default)]
+        max_size: Option<u64>,
+        /// How many files there are at most, with those put aside (`PATH.1`, `PATH.2`, …, older and older); at least 1.
+        #[serde(default = "one_file")]
+        max_files: u32,
     },
+    /// The journal of the host.
+    Journald {
+        /// Its socket.
+        socket: PathBuf,
+        /// The container's name.
+        name: String,
+        /// What its entries are marked with.
+        #[serde(default)]
+        tag: Option<String>,
+    },
+}
+
+fn one_file() -> u32 {
+    1
 }
 
 /// The command that cleans up after a container.

@@ -1,7 +1,7 @@
 //! The monitor's own side: one thread, one loop.
 //!
-//! Nothing in the loop waits for a client, the disk excepted. The order at the exit is fixed: drain what is in the pipes, log it, write
-//! the exit record, tell the clients, see to the cleanup, end.
+//! Nothing in the loop waits for a client or for the disk of the log. The order at the exit is fixed: drain what is in the pipes, log
+//! it (waiting for the log's writer, for a bounded time), write the exit record, tell the clients, see to the cleanup, end.
 
 mod cleanup;
 mod client;
@@ -33,7 +33,7 @@ use client::{Client, GRACE, Patience};
 use clients::{Clients, Departed};
 use container::{Container, Ended};
 use intake::{Intake, with_words};
-use log::LogFile;
+use log::Log;
 use requests::parse_create;
 use streams::{ReadOutput, Streams};
 
@@ -131,7 +131,7 @@ struct Monitor<'a> {
     commitment: Commitment,
     clients: Clients,
     streams: Streams,
-    log: LogFile,
+    log: Log,
     signals: SignalFd,
     listener: OwnedFd,
     exit: Option<ExitRecord>,
@@ -172,7 +172,7 @@ impl<'a> Monitor<'a> {
         let directory = std::fs::File::open(&run_dir)
             .map_err(|error| SysError::new("open", run_dir.display().to_string(), error))?;
         let listener = bind_seqpacket(directory.as_fd(), files::CONTROL)?;
-        let mut log = LogFile::open(&request.log)?;
+        let mut log = Log::new(&request.log, &request.id)?;
         let (mut streams, ends) = Streams::open(&run_dir, request.stdin, request.terminal)?;
         ExitRecord::reserve(&run_dir)?;
         let stdin = request.stdin;
@@ -211,19 +211,23 @@ impl<'a> Monitor<'a> {
 
     fn serve_until_over(&mut self) -> Result<(), MonitorError> {
         while !self.is_over() {
-            let ready = self.wait()?;
-            if ready.signals {
+            let [signals, listener, init, log] = self.wait()?;
+            if signals {
                 self.take_signals()?;
             }
-            if ready.init && self.exit.is_none() {
+            if init && self.exit.is_none() {
                 self.end()?;
             }
-            if ready.listener {
+            if listener {
                 self.accept();
             }
             self.take_requests();
             self.streams.write_stdin();
             if self.exit.is_none() {
+                if log {
+                    self.log.flush();
+                }
+                self.log.check_patience();
                 self.copy_output();
             }
             if self.clients.write(self.patience()) == Departed::Some {
@@ -260,7 +264,8 @@ impl<'a> Monitor<'a> {
         self.exit.is_some() && self.clients.are_done(self.cleanup)
     }
 
-    fn wait(&self) -> Result<Ready, MonitorError> {
+    /// Which of signals, listener, first process and log are ready.
+    fn wait(&self) -> Result<[bool; 4], MonitorError> {
         let connections = match self.accepting {
             Accepting::Yes => PollFlags::IN,
             Accepting::No => PollFlags::empty(),
@@ -274,25 +279,45 @@ impl<'a> Monitor<'a> {
                 self.container.as_fd(),
                 PollFlags::IN,
             ));
-            self.streams.add_to(&mut fds, self.clients.have_room());
         }
         let fixed_init = if self.exit.is_none() { Some(2) } else { None };
+        let log = self.log.interest().filter(|_| self.exit.is_none());
+        let fixed_log = log.is_some().then_some(fds.len());
+        fds.extend(log);
+        if self.exit.is_none() {
+            self.streams.add_to(&mut fds, self.have_room());
+        }
         self.clients.add_to(&mut fds, self.streams.input());
-        let timeout = self.clients.timeout(self.patience());
-        let deadline = timeout.map_or(Deadline::never(), Deadline::after);
-        ctr_sys::poll(&mut fds, deadline)?;
+        let deadlines = [self.clients.timeout(self.patience()), self.log.timeout()];
+        let deadline = deadlines.into_iter().flatten().min();
+        ctr_sys::poll(
+            &mut fds,
+            deadline.map_or(Deadline::never(), Deadline::after),
+        )?;
         let ready = |index: usize| !fds[index].revents().is_empty();
-        Ok(Ready {
-            signals: ready(0),
-            listener: ready(1),
-            init: fixed_init.is_some_and(ready),
-        })
+        Ok([
+            ready(0),
+            ready(1),
+            fixed_init.is_some_and(ready),
+            fixed_log.is_some_and(ready),
+        ])
+    }
+
+    /// Whether output may be read from the container.
+    fn have_room(&self) -> ReadOutput {
+        match (self.clients.have_room(), self.log.has_room()) {
+            (ReadOutput::Yes, ReadOutput::Yes) => ReadOutput::Yes,
+            (ReadOutput::No, _) | (_, ReadOutput::No) => ReadOutput::No,
+        }
     }
 
     fn take_signals(&mut self) -> Result<(), MonitorError> {
         while let Some(info) = self.signals.read()? {
             match info.signal {
-                Signal::CHLD => self.container.reap()?,
+                Signal::CHLD => {
+                    self.container.reap()?;
+                    self.log.check_writer();
+                }
                 // Somebody asks the monitor to end: the container is meant, and the monitor ends with it.
                 Signal::TERM | Signal::INT | Signal::QUIT => {
                     self.container.signal(info.signal)?;
@@ -304,7 +329,7 @@ impl<'a> Monitor<'a> {
     }
 
     fn copy_output(&mut self) {
-        if self.clients.have_room() == ReadOutput::No {
+        if self.have_room() == ReadOutput::No {
             return;
         }
         for stream in [Stream::Stdout, Stream::Stderr] {
@@ -327,6 +352,7 @@ impl<'a> Monitor<'a> {
                 self.clients.send_output(stream, &bytes);
             }
         }
+        let log_bytes_lost = self.log.finish();
         let request = self.container.request();
         let mut record = ExitRecord::new(
             &request.id,
@@ -339,7 +365,7 @@ impl<'a> Monitor<'a> {
             Phase::Started | Phase::Ended => StartSeen::Yes,
         };
         record.oom_kills = self.container.oom_kills();
-        record.log_bytes_lost = self.log.lost();
+        record.log_bytes_lost = log_bytes_lost;
         // When even this small file cannot be written, the clients are still told; later readers find the exit unknown.
         let written = record.write(&request.run_dir);
         self.clients.send_exit(&Reply::Exit(record.clone()));
@@ -358,12 +384,6 @@ impl<'a> Monitor<'a> {
             Ok(())
         }
     }
-}
-
-struct Ready {
-    signals: bool,
-    listener: bool,
-    init: bool,
 }
 
 fn enter_group(group: &str) -> Result<(), WireFailure> {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use ctr_events::{Actor, EventKind, NewEvent, Subject, SubjectKind};
 use ctr_state::{
     AutoRemove, Config, ContainerId, ContainerName, Durability, ExitCause, ExitInfo, LogConfig,
-    NetworkMode, NewContainer, OomKilled, ProcessConfig, RootfsConfig, RootfsMode, RuntimeRef,
-    StdinMode, Store, StoreConfig, Terminal, Trigger, names,
+    LogDriver, NetworkMode, NewContainer, OomKilled, ProcessConfig, RootfsConfig, RootfsMode,
+    RuntimeRef, StdinMode, Store, StoreConfig, Terminal, Trigger, names,
 };
 use ctr_sys::{Deadline, Signal, now_ns};
 
@@ -134,8 +134,11 @@ fn config(id: &ContainerId) -> Config {
         pid_file: None,
         cid_file: None,
         log: LogConfig {
-            driver: "k8s-file".to_owned(),
+            driver: LogDriver::K8sFile,
             path: "/dev/null".into(),
+            max_size: None,
+            max_files: 1,
+            tag: None,
         },
     }
 }

@@ -202,9 +202,95 @@ pub struct RuntimeRef {
 /// Where the output of a container goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogConfig {
-    /// The form, as in "k8s-file".
-    pub driver: String,
-    /// The file.
+    /// How it is logged.
+    pub driver: LogDriver,
+    /// The file; empty when the driver has none.
     #[serde(with = "path_text")]
     pub path: PathBuf,
+    /// The most bytes that a file holds before another one is begun; `None` for no limit.
+    #[serde(default)]
+    pub max_size: Option<u64>,
+    /// How many files there are at most, the present one and those put aside; at least 1.
+    #[serde(default = "one_file")]
+    pub max_files: u32,
+    /// What entries of the journal are marked with.
+    #[serde(default)]
+    pub tag: Option<String>,
+}
+
+fn one_file() -> u32 {
+    1
+}
+
+/// How the output of a container is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogDriver {
+    /// Not at all.
+    None,
+    /// To a file in the Kubernetes text form.
+    #[serde(rename = "k8s-file")]
+    K8sFile,
+    /// To the journal of the host.
+    Journald,
+}
+
+impl LogDriver {
+    /// The names that users give, the first of each driver being its own.
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("k8s-file", Self::K8sFile),
+        ("journald", Self::Journald),
+        ("none", Self::None),
+        // Users of other engines write this and mean a file.
+        ("json-file", Self::K8sFile),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::K8sFile => "k8s-file",
+            Self::Journald => "journald",
+        }
+    }
+}
+
+impl std::str::FromStr for LogDriver {
+    type Err = UnknownLogDriver;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLogDriver> {
+        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
+        found.map(|(_, driver)| *driver).ok_or(UnknownLogDriver)
+    }
+}
+
+/// A text that is no log driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the log drivers are k8s-file (also as json-file), journald and none")]
+pub struct UnknownLogDriver;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_of_an_older_record_is_read() {
+        let text = r#"{"driver":"k8s-file","path":"/x/ctr.log"}"#;
+        let log: LogConfig = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            (log.driver, log.max_size, log.max_files, log.tag),
+            (LogDriver::K8sFile, None, 1, None)
+        );
+    }
+
+    #[test]
+    fn drivers_by_name() {
+        for (name, driver) in LogDriver::NAMES {
+            assert_eq!(name.parse(), Ok(*driver));
+            assert_eq!(driver.name().parse(), Ok(*driver));
+            let stored = serde_json::to_string(driver).unwrap();
+            assert_eq!(stored, format!("\"{}\"", driver.name()));
+        }
+        assert!("syslog".parse::<LogDriver>().is_err());
+    }
 }

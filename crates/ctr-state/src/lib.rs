@@ -43,8 +43,8 @@ mod status;
 mod store;
 
 pub use config::{
-    Access, AutoRemove, Config, LogConfig, NetworkMode, ProcessConfig, RootfsConfig, RootfsMode,
-    RuntimeRef, StdinMode, Terminal, VolumeConfig,
+    Access, AutoRemove, Config, LogConfig, LogDriver, NetworkMode, ProcessConfig, RootfsConfig,
+    RootfsMode, RuntimeRef, StdinMode, Terminal, UnknownLogDriver, VolumeConfig,
 };
 pub use error::{ParseError, StateError};
 pub use exit::{ExitCause, ExitInfo, OomKilled};

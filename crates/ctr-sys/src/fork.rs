@@ -20,6 +20,30 @@ pub const HELPER_PANICKED: i32 = 70;
 /// # Errors
 /// When the process has several threads, or the kernel refuses.
 pub fn fork_helper(keep: &[BorrowedFd<'_>], work: impl FnOnce() -> i32) -> SysResult<Child> {
+    fork_with(keep, ParentDeath::Kills, work)
+}
+
+/// As [`fork_helper`], but the end of the parent does not kill the child: it must notice by itself, as by the end of a socket, that
+/// nobody needs it any more.
+///
+/// # Errors
+/// As [`fork_helper`].
+pub fn fork_companion(keep: &[BorrowedFd<'_>], work: impl FnOnce() -> i32) -> SysResult<Child> {
+    fork_with(keep, ParentDeath::Unnoticed, work)
+}
+
+/// What the end of the parent does to the child.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ParentDeath {
+    Kills,
+    Unnoticed,
+}
+
+fn fork_with(
+    keep: &[BorrowedFd<'_>],
+    death: ParentDeath,
+    work: impl FnOnce() -> i32,
+) -> SysResult<Child> {
     if !is_single_threaded()? {
         return Err(SysError::invalid(
             "fork",
@@ -32,12 +56,16 @@ pub fn fork_helper(keep: &[BorrowedFd<'_>], work: impl FnOnce() -> i32) -> SysRe
     // SAFETY: the process has one thread (checked above, and no other can start one meanwhile), so the child may do anything.
     match unsafe { raw::fork(None)? } {
         Forked::Parent(pid, pidfd) => Ok(Child::new(pid, pidfd)),
-        Forked::Child => raw::exit_now(in_child(parent, keep, work)),
+        Forked::Child => {
+            if death == ParentDeath::Kills {
+                raw::die_with_parent(parent);
+            }
+            raw::exit_now(in_child(keep, work))
+        }
     }
 }
 
-fn in_child(parent: i32, keep: Vec<RawFd>, work: impl FnOnce() -> i32) -> i32 {
-    raw::die_with_parent(parent);
+fn in_child(keep: Vec<RawFd>, work: impl FnOnce() -> i32) -> i32 {
     // SAFETY: the parent's values are never dropped here (the child leaves through _exit), and `work` has only what it captured,
     // whose descriptors the caller listed.
     if unsafe { close_all_but(keep) }.is_err() {

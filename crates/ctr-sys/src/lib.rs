@@ -50,7 +50,7 @@ pub use cgroup::{CgroupMode, Cgroups};
 pub use child::{Child, ExitStatus, reap_any};
 pub use deadline::Deadline;
 pub use error::{SysError, SysResult};
-pub use fork::{HELPER_PANICKED, fork_helper, is_single_threaded};
+pub use fork::{HELPER_PANICKED, fork_companion, fork_helper, is_single_threaded};
 pub use launch::{Launch, Stdio};
 pub use liveness::Liveness;
 pub use lock::{FileLock, LockError, LockHolder};

@@ -128,6 +128,8 @@ fn help_of_run() {
               -l, --label <KEY=VALUE>           Label
                   --annotation <KEY=VALUE>      Annotation for the OCI runtime
                   --network <MODE>              Network: none or host [default: none]
+                  --log-driver <DRIVER>         Log driver: k8s-file (also as json-file), journald or none [default: k8s-file]
+                  --log-opt <KEY=VALUE>         Option of the log: path=FILE, max-size=SIZE, max-file=NUMBER [default: 2 with a size], tag=TEXT
                   --stop-signal <SIGNAL>        Signal that stop sends [default: TERM]
                   --stop-timeout <SECONDS>      Seconds between the stop signal and KILL [default: 10]
                   --cidfile <FILE>              File that the container's id is written to; must not exist

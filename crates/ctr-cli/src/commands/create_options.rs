@@ -41,6 +41,12 @@ pub(crate) struct CreateOptions {
     /// Network: none or host [default: none]
     #[arg(long, alias = "net", value_name = "MODE")]
     pub(crate) network: Option<String>,
+    /// Log driver: k8s-file (also as json-file), journald or none [default: k8s-file]
+    #[arg(long, value_name = "DRIVER")]
+    pub(crate) log_driver: Option<String>,
+    /// Option of the log: path=FILE, max-size=SIZE, max-file=NUMBER [default: 2 with a size], tag=TEXT
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) log_opt: Vec<String>,
     /// Signal that stop sends [default: TERM]
     #[arg(long, value_name = "SIGNAL")]
     pub(crate) stop_signal: Option<String>,

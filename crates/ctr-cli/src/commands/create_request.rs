@@ -10,7 +10,7 @@ use crate::commands::Context;
 use crate::commands::create_options::CreateOptions;
 use crate::error::CommandError;
 use crate::host::Host;
-use crate::parse::{entrypoint::entrypoint, env, network, number, pairs::pairs, path, volume};
+use crate::parse::{entrypoint::entrypoint, env, log, network, number, pairs::pairs, path, volume};
 
 /// Seconds between the stop signal and KILL.
 const STOP_TIMEOUT_S: u32 = 10;
@@ -64,6 +64,7 @@ pub(crate) fn request(
         pid_file: given(options.pidfile.as_deref(), |text| {
             path::file("--pidfile", text, host)
         })?,
+        log: log::options(options.log_driver.as_deref(), &options.log_opt)?,
         create_command: host.args.clone(),
     })
 }

@@ -1,66 +1,129 @@
-//! `logs`: what a container wrote, stream by stream, byte by byte.
+//! `logs`: what containers wrote, stream by stream, byte by byte.
 
-use ctr_core::{LogLine, LogRequest, LogStream, Partial};
+use ctr_core::{Container, Engine, FollowLog, LogRequest};
 
 use crate::commands::Context;
 use crate::error::{CommandError, Outcome};
-use crate::io::{Io, Stream};
-use crate::parse::number;
+use crate::io::Io;
+use crate::parse::{number, time};
+use crate::render::logs::{LogWriter, Times};
 
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags of a command line: each is there or not"
+)]
 pub(crate) struct Args {
-    /// Show this many lines from the end
-    #[arg(long, value_name = "LINES", allow_negative_numbers = true)]
+    /// Wait for more, until the containers end
+    #[arg(short, long)]
+    follow: bool,
+    /// Show what was written from this time on (RFC 3339, seconds since 1970, or a duration before now)
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    since: Option<String>,
+    /// Show what was written before this time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    until: Option<String>,
+    /// Show this many lines from the end [default: all]
+    #[arg(short = 'n', long, value_name = "LINES", allow_negative_numbers = true)]
     tail: Option<String>,
     /// Put the time before each line
     #[arg(short, long)]
     timestamps: bool,
-    /// Name or id
+    /// Put the container's name before each line
+    #[arg(long)]
+    names: bool,
+    /// The container that was created last
+    #[arg(short, long)]
+    latest: bool,
+    /// Names or ids; with several, each line begins with the id
     #[arg(value_name = "CONTAINER")]
-    names: Vec<String>,
+    containers: Vec<String>,
 }
 
-/// Copies the log to the two output streams.
+/// Copies the logs to the two output streams.
 pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
-    let [name] = &args.names[..] else {
-        return Err(CommandError::failed("logs takes one container"));
-    };
+    let now = ctr_sys::now_ns();
+    let since = args.since.as_deref();
+    let since_ns = since.map(|text| time::moment("--since", text, now));
+    // Who follows means a duration from now on, who looks back one before now.
+    let until = args.until.as_deref().map(|text| match args.follow {
+        true => time::moment_ahead("--until", text, now),
+        false => time::moment("--until", text, now),
+    });
+    let (since_ns, until_ns) = (since_ns.transpose()?, until.transpose()?);
     let tail = tail(args.tail.as_deref())?;
     let engine = context.open()?;
-    let mut begins = [true; 2];
-    for line in engine.find(name)?.logs(LogRequest { tail })? {
-        let line = line?;
-        let (stream, begin) = match line.stream {
-            LogStream::Stdout => (Stream::Stdout, &mut begins[0]),
-            LogStream::Stderr => (Stream::Stderr, &mut begins[1]),
-        };
-        let time = (args.timestamps && *begin).then_some(&*line.time_text);
-        *begin = matches!(line.partial, Partial::Full);
-        io.bytes(stream, &text(&line, time));
+    let containers = containers(args, &engine)?;
+    let mut writer = LogWriter::new(labels(args, &containers)?, times(args));
+    let [_, output, _] = io.descriptors();
+    let request = LogRequest {
+        since_ns,
+        until_ns,
+        tail,
+        follow: if args.follow {
+            FollowLog::Yes {
+                output: Some(output),
+            }
+        } else {
+            FollowLog::No
+        },
+    };
+    for event in engine.logs(&containers, request)? {
+        match event {
+            Ok(event) => writer.take(event, io),
+            Err(error) => {
+                writer.write(io);
+                return Err(error.into());
+            }
+        }
         if io.is_closed() {
             break;
         }
     }
+    writer.write(io);
     Ok(Outcome::Done)
 }
 
-/// The bytes of a record; the pieces of a long line follow each other without a line end.
-fn text(line: &LogLine, time: Option<&str>) -> Vec<u8> {
-    let mut bytes = time
-        .map(|time| format!("{time} ").into_bytes())
-        .unwrap_or_default();
-    bytes.extend_from_slice(&line.bytes);
-    match line.partial {
-        Partial::Full => bytes.push(b'\n'),
-        Partial::Partial => {}
+fn containers<'e>(args: &Args, engine: &'e Engine) -> Result<Vec<Container<'e>>, CommandError> {
+    match (args.latest, &args.containers[..]) {
+        (false, []) => Err(CommandError::failed(
+            "the name or id of a container is missing",
+        )),
+        (false, names) => names.iter().map(|name| Ok(engine.find(name)?)).collect(),
+        (true, []) => {
+            let latest = engine.list()?.pop();
+            let latest = latest.ok_or_else(|| CommandError::failed("there is no container"))?;
+            Ok(vec![engine.find(latest.snapshot().id().as_str())?])
+        }
+        (true, _) => Err(CommandError::failed(
+            "--latest and names of containers exclude each other",
+        )),
     }
-    bytes
+}
+
+/// What the lines of each container begin with.
+fn labels(args: &Args, containers: &[Container<'_>]) -> Result<Vec<Option<String>>, CommandError> {
+    let label = |container: &Container<'_>| match (args.names, containers.len()) {
+        (true, _) => Ok(Some(container.name()?)),
+        (false, 0 | 1) => Ok(None),
+        (false, _) => Ok(Some(container.id().short().to_owned())),
+    };
+    containers.iter().map(label).collect()
+}
+
+fn times(args: &Args) -> Times {
+    if args.timestamps {
+        Times::Shown
+    } else {
+        Times::Hidden
+    }
 }
 
 /// All lines without the flag, and with a negative number, as podman has it.
 fn tail(text: Option<&str>) -> Result<Option<usize>, CommandError> {
     let lines: Option<i64> = text
-        .map(|text| number::number("--tail", text, "a number of lines"))
+        .filter(|text| *text != "all")
+        .map(|text| number::number("--tail", text, "a number of lines, or all"))
         .transpose()?;
     Ok(lines.and_then(|lines| usize::try_from(lines).ok()))
 }

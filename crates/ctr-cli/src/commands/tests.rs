@@ -27,16 +27,16 @@ fn names_are_needed() {
     check(
         "logs",
         &expect![[r#"
-        Error: logs takes one container
-        [125]
-    "#]],
+            Error: the name or id of a container is missing
+            [125]
+        "#]],
     );
     check(
         "logs a b",
         &expect![[r#"
-        Error: logs takes one container
-        [125]
-    "#]],
+            Error: no such container: a
+            [125]
+        "#]],
     );
     check(
         "container exists",
@@ -239,9 +239,9 @@ fn values_that_are_none() {
     check(
         "logs --tail all x",
         &expect![[r#"
-        Error: --tail "all": must be a number of lines
-        [125]
-    "#]],
+            Error: no such container: x
+            [125]
+        "#]],
     );
     check(
         "container cleanup --generation -1 x",

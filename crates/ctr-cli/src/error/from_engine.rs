@@ -47,6 +47,7 @@ fn kind(error: &EngineError) -> ErrorKind {
         EngineError::Unwound { cause, .. } => kind(cause),
         EngineError::Interrupted { .. } => ErrorKind::Interrupted,
         EngineError::Invalid { .. }
+        | EngineError::NoLogs { .. }
         | EngineError::Runtime(_)
         | EngineError::Unkillable { .. }
         | EngineError::State(_)
@@ -69,6 +70,7 @@ fn hint(error: &EngineError) -> Option<String> {
         }
         EngineError::Oci(OciError::RuntimeNotFound { .. }) => Some(NO_RUNTIME_NEEDED.to_owned()),
         EngineError::Invalid { .. }
+        | EngineError::NoLogs { .. }
         | EngineError::Interrupted { .. }
         | EngineError::Unkillable { .. }
         | EngineError::Rootfs(_)

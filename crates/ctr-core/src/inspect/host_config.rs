@@ -70,6 +70,8 @@ pub struct InspectLog {
     pub path: String,
     pub tag: String,
     pub size: String,
+    /// How many files there are at most; podman does not have it.
+    pub max_files: u32,
 }
 
 /// What happens when the container has ended.
@@ -152,10 +154,11 @@ pub(super) fn host_config(
             .as_ref()
             .map_or_else(String::new, |path| path.display().to_string()),
         log_config: InspectLog {
-            kind: config.log.driver.clone(),
+            kind: config.log.driver.name().to_owned(),
             path: config.log.path.display().to_string(),
-            size: "0B".to_owned(),
-            ..InspectLog::default()
+            tag: config.log.tag.clone().unwrap_or_default(),
+            size: human_size(config.log.max_size.unwrap_or(0)),
+            max_files: config.log.max_files,
         },
         network_mode: match config.network {
             NetworkMode::None => "none".to_owned(),
@@ -183,4 +186,22 @@ pub(super) fn host_config(
 fn parent(cgroup_path: &str) -> String {
     let parent = Path::new(cgroup_path).parent().unwrap_or(Path::new("/"));
     parent.display().to_string()
+}
+
+/// A size as podman writes it: four digits and a unit, each a thousand of the one before.
+fn human_size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut unit = 0;
+    let mut divisor = 1;
+    while bytes / divisor >= 1000 && unit + 1 < UNITS.len() {
+        unit += 1;
+        divisor *= 1000;
+    }
+    let whole = bytes / divisor;
+    let digits = 3 - whole.checked_ilog10().unwrap_or(0).min(3);
+    let fraction = u128::from(bytes % divisor) * 10_u128.pow(digits) / u128::from(divisor);
+    let number = format!("{whole}.{fraction:0width$}", width = digits as usize);
+    let number = number.trim_end_matches('0').trim_end_matches('.');
+    let number = if whole == 0 { "0" } else { number };
+    format!("{number}{}", UNITS[unit])
 }

@@ -11,7 +11,7 @@ use ctr_state::{ExitCause, Status};
 use ctr_sys::{PidRef, Signal, SignalFd};
 
 use crate::Test;
-use crate::fake::{USR1_CODE, read_all};
+use crate::fake::read_all;
 use crate::fixture::{Fixture, init_of, remove, status, stop_after};
 use crate::journal::words;
 
@@ -57,18 +57,18 @@ impl Output {
     }
 }
 
-fn assert_usr1(end: SessionEnd) {
+fn assert_ended(end: SessionEnd) {
     let SessionEnd::Exited(exit) = end else {
         panic!("{end:?}");
     };
-    assert_eq!(exit.cause, ExitCause::Exited { code: USR1_CODE });
+    assert_eq!(exit.cause, ExitCause::Exited { code: 0 });
 }
 
-/// Has the container write and end, both seen by its clients.
+/// Has the container write and end, both seen by its clients: of signals that wait, the lower number is taken first.
 fn write_and_end(container: &Container<'_>) {
     let init = init_of(container);
     init.signal(Signal::USR2).unwrap();
-    init.signal(Signal::USR1).unwrap();
+    init.signal(Signal::TERM).unwrap();
 }
 
 fn follow(session: Session<'_>) -> (SessionEnd, String) {
@@ -101,7 +101,7 @@ fn running() {
     write_and_end(&container);
     for session in sessions {
         let (end, text) = follow(session.unwrap());
-        assert_usr1(end);
+        assert_ended(end);
         assert!(text.contains("to stdout\n"), "{text:?}");
     }
     // Nobody of them had promised to clean up.
@@ -123,7 +123,7 @@ fn start_attaches() {
     };
     assert_eq!(words(&journal.news()), "attach");
     write_and_end(&container);
-    assert_usr1(follow(session).0);
+    assert_ended(follow(session).0);
     f.assert_idle(container.id());
 }
 

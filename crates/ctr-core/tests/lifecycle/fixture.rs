@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ctr_core::{
-    Attach, Container, CreateRequest, Engine, EngineConfig, RemoveMode, RemoveRequest, Runtimes,
-    StartRequest, StopRequest,
+    Attach, Container, CreateRequest, Engine, EngineConfig, LogDefaults, LogOptions, RemoveMode,
+    RemoveRequest, Runtimes, StartRequest, StopRequest,
 };
 use ctr_events::Actor;
 use ctr_rootfs::{RootfsMode, RootfsSource};
@@ -55,6 +55,7 @@ pub(crate) fn config(base: &Path) -> EngineConfig {
             pid: std::process::id().cast_signed(),
             program: "lifecycle".to_owned(),
         },
+        log: LogDefaults::default(),
         lock_wait: GUARD,
         keep_events: ctr_state::KEEP_EVENTS,
     }
@@ -128,6 +129,7 @@ impl Fixture {
             stdin: StdinMode::Null,
             cid_file: None,
             pid_file: None,
+            log: LogOptions::default(),
             create_command: Vec::new(),
         }
     }

@@ -69,6 +69,8 @@ impl Bench {
             monitor_cgroup: None,
             log: LogTarget::K8sFile {
                 path: base.path().join("log"),
+                max_size: None,
+                max_files: 1,
             },
             cleanup: CleanupCommand {
                 program: "/bin/sh".into(),

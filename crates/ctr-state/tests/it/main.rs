@@ -21,7 +21,7 @@ use ctr_events::{
     Actor, Cursor, Event, EventKind, Filter, Journal, NewEvent, Subject, SubjectKind, open_database,
 };
 use ctr_state::{
-    AutoRemove, Config, ContainerId, Durability, LogConfig, NetworkMode, NewContainer,
+    AutoRemove, Config, ContainerId, Durability, LogConfig, LogDriver, NetworkMode, NewContainer,
     ProcessConfig, RootfsConfig, RootfsMode, RuntimeRef, StateError, StdinMode, Store, StoreConfig,
     Terminal,
 };
@@ -149,8 +149,11 @@ fn config(id: &ContainerId) -> Config {
         pid_file: None,
         cid_file: None,
         log: LogConfig {
-            driver: "k8s-file".to_owned(),
+            driver: LogDriver::K8sFile,
             path: "/var/log/c".into(),
+            max_size: None,
+            max_files: 1,
+            tag: None,
         },
     }
 }

@@ -1,0 +1,152 @@
+//! What containers wrote, byte by byte, with what was asked for before each line.
+
+use ctr_core::{LogEvent, LogItem, LogLine, LogStream, Partial};
+
+use crate::io::{Io, Stream};
+
+/// Bytes that are collected before they are written.
+const COLLECTED: usize = 32 * 1024;
+
+/// Whether each line begins with its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Times {
+    Hidden,
+    Shown,
+}
+
+/// Writes records to the two output streams.
+pub(crate) struct LogWriter {
+    /// What the lines of each container begin with.
+    labels: Vec<Option<String>>,
+    times: Times,
+    /// For each container, whether its standard output and error are at the beginning of a line.
+    begins: Vec<[Begin; 2]>,
+    collected: Vec<u8>,
+    stream: Stream,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begin {
+    Yes,
+    No,
+}
+
+impl LogWriter {
+    pub(crate) fn new(labels: Vec<Option<String>>, times: Times) -> Self {
+        Self {
+            begins: vec![[Begin::Yes; 2]; labels.len()],
+            labels,
+            times,
+            collected: Vec::new(),
+            stream: Stream::Stdout,
+        }
+    }
+
+    /// Takes what comes of reading logs.
+    pub(crate) fn take(&mut self, event: LogEvent, io: &mut Io) {
+        match event {
+            LogEvent::Waiting => {
+                self.write(io);
+                io.flush();
+            }
+            LogEvent::Item {
+                container,
+                item: LogItem::Line(line),
+            } => self.line(container, &line, io),
+            LogEvent::Item {
+                container,
+                item: LogItem::Gap(gap),
+            } => {
+                self.write(io);
+                let of = self.labels[container].as_ref();
+                let of = of.map_or_else(String::new, |label| format!("{label}: "));
+                io.warning(&format!(
+                    "{of}{} bytes of output were lost here ({})",
+                    gap.bytes, gap.reason
+                ));
+            }
+        }
+    }
+
+    fn line(&mut self, container: usize, line: &LogLine, io: &mut Io) {
+        let (stream, slot) = match line.stream {
+            LogStream::Stdout => (Stream::Stdout, 0),
+            LogStream::Stderr => (Stream::Stderr, 1),
+        };
+        if stream != self.stream || self.collected.len() > COLLECTED {
+            self.write(io);
+        }
+        self.stream = stream;
+        if self.begins[container][slot] == Begin::Yes {
+            let time = (self.times == Times::Shown).then_some(&line.time_text);
+            for word in self.labels[container].iter().chain(time) {
+                self.collected.extend_from_slice(word.as_bytes());
+                self.collected.push(b' ');
+            }
+        }
+        self.collected.extend_from_slice(&line.bytes);
+        self.begins[container][slot] = match line.partial {
+            Partial::Partial => Begin::No,
+            Partial::Full => {
+                self.collected.push(b'\n');
+                Begin::Yes
+            }
+        };
+    }
+
+    /// Writes what is collected.
+    pub(crate) fn write(&mut self, io: &mut Io) {
+        if !self.collected.is_empty() {
+            io.bytes(self.stream, &self.collected);
+            self.collected.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Captured;
+    use ctr_core::LogGap;
+
+    fn line(container: usize, stream: LogStream, partial: Partial, text: &str) -> LogEvent {
+        LogEvent::Item {
+            container,
+            item: LogItem::Line(LogLine {
+                stream,
+                time_text: "T".to_owned(),
+                partial,
+                bytes: text.into(),
+            }),
+        }
+    }
+
+    #[test]
+    fn labels_and_times_stand_before_lines_and_not_within_them() {
+        let (mut io, captured) = Captured::io();
+        let labels = vec![Some("web".to_owned()), Some("db".to_owned())];
+        let mut writer = LogWriter::new(labels, Times::Shown);
+        let gap = LogGap {
+            time_text: "T".to_owned(),
+            bytes: 7,
+            reason: "no room".to_owned(),
+        };
+        for event in [
+            line(0, LogStream::Stdout, Partial::Partial, "a"),
+            line(0, LogStream::Stdout, Partial::Full, "b"),
+            line(1, LogStream::Stderr, Partial::Full, "c"),
+            LogEvent::Item {
+                container: 1,
+                item: LogItem::Gap(gap),
+            },
+            LogEvent::Waiting,
+        ] {
+            writer.take(event, &mut io);
+        }
+        assert_eq!(captured.out(), "web T ab\n");
+        assert_eq!(
+            captured.err(),
+            "db T c\nWarning: db: 7 bytes of output were lost here (no room)\n"
+        );
+    }
+}

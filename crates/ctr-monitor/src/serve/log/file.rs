@@ -1,0 +1,222 @@
+//! The log file and the files put aside.
+//!
+//! Newest first: `PATH`, `PATH.1`, `PATH.2`, … A file never grows beyond its limit: before a record that does not fit it is renamed and
+//! a new one begun; a line too long for a whole file is cut. Each rename leaves a state from which a reader, and the next rotation, go
+//! on: a number that is missing is simply the next to be used.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use ctr_exec::frames::Stream;
+use rustix::fs::OFlags;
+
+use super::record::{self, OVERHEAD, Piece, pieces};
+
+/// A limit below this many bytes of text a record is not kept to the byte: cutting lines to nothing helps nobody.
+const SHORTEST: usize = 64;
+/// No record is larger than this, so half a record at the end of a file begins within it.
+const LONGEST_RECORD: u64 = 128 * 1024;
+
+/// Output that could not be logged.
+#[derive(Debug)]
+pub(super) struct Loss {
+    /// How many bytes.
+    pub(super) bytes: u64,
+    /// Why.
+    pub(super) why: String,
+}
+
+pub(super) struct FileLog {
+    path: PathBuf,
+    max_size: Option<u64>,
+    max_files: u32,
+    open: Option<Open>,
+}
+
+struct Open {
+    file: File,
+    length: u64,
+}
+
+/// Records that are written with one call.
+#[derive(Default)]
+struct Batch {
+    records: Vec<u8>,
+    output: u64,
+}
+
+impl FileLog {
+    pub(super) fn new(path: &Path, max_size: Option<u64>, max_files: u32) -> Self {
+        Self {
+            path: path.to_owned(),
+            max_size,
+            max_files: max_files.max(1),
+            open: None,
+        }
+    }
+
+    /// Logs bytes of a stream; what was logged before an error stays.
+    pub(super) fn write(&mut self, time: &str, stream: Stream, bytes: &[u8]) -> Result<(), Loss> {
+        let mut logged = 0;
+        self.try_write(time, stream, bytes, &mut logged)
+            .map_err(|error| Loss {
+                bytes: bytes.len() as u64 - logged,
+                why: error.to_string(),
+            })
+    }
+
+    fn try_write(
+        &mut self,
+        time: &str,
+        stream: Stream,
+        bytes: &[u8],
+        logged: &mut u64,
+    ) -> io::Result<()> {
+        let mut batch = Batch::default();
+        for piece in pieces(bytes, self.longest_text()) {
+            let waiting = batch.records.len() as u64;
+            if self.is_full(waiting, piece.record_size())? {
+                self.put(&mut batch, logged)?;
+                if self.is_full(0, piece.record_size())? {
+                    self.rotate()?;
+                }
+            }
+            batch.add(piece, time, stream);
+        }
+        self.put(&mut batch, logged)
+    }
+
+    /// Records that some output is missing.
+    pub(super) fn gap(&mut self, time: &str, bytes: u64, why: &str) -> io::Result<()> {
+        let records = record::gap(time, bytes, why);
+        if self.is_full(0, records.len() as u64)? {
+            self.rotate()?;
+        }
+        let mut batch = Batch { records, output: 0 };
+        self.put(&mut batch, &mut 0)
+    }
+
+    fn longest_text(&self) -> usize {
+        let limit = self.max_size.and_then(|size| usize::try_from(size).ok());
+        let text = limit.map(|limit| limit.saturating_sub(OVERHEAD));
+        text.map_or(usize::MAX, |text| text.max(SHORTEST))
+    }
+
+    /// Whether a record does not fit behind what is in the file and what waits; into an empty file every one does.
+    fn is_full(&mut self, waiting: u64, record: u64) -> io::Result<bool> {
+        let Some(max) = self.max_size else {
+            return Ok(false);
+        };
+        let used = self.opened()?.length + waiting;
+        Ok(used > 0 && used + record > max)
+    }
+
+    /// Writes the batch with one call and empties it. On failure nothing of it stays.
+    fn put(&mut self, batch: &mut Batch, logged: &mut u64) -> io::Result<()> {
+        if batch.records.is_empty() {
+            return Ok(());
+        }
+        let open = self.opened()?;
+        if let Err(error) = open.file.write_all(&batch.records) {
+            // Half a record must not swallow the next one. When not even this works, opening the file again sees to it.
+            open.file.set_len(open.length).ok();
+            self.open = None;
+            return Err(error);
+        }
+        open.length += batch.records.len() as u64;
+        *logged += batch.output;
+        *batch = Batch::default();
+        Ok(())
+    }
+
+    fn opened(&mut self) -> io::Result<&mut Open> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => Open::at(&self.path)?,
+        };
+        Ok(self.open.insert(open))
+    }
+
+    /// Puts the file aside, and the oldest away. Where that is impossible the file itself goes: the limit holds in any case.
+    fn rotate(&mut self) -> io::Result<()> {
+        self.open = None;
+        self.put_aside()
+            .or_else(|_| std::fs::remove_file(&self.path))
+    }
+
+    fn put_aside(&self) -> io::Result<()> {
+        let last = self.max_files - 1;
+        if last == 0 {
+            return std::fs::remove_file(&self.path);
+        }
+        let is_free = |number: &u32| !self.aside(*number).exists();
+        let free = (1..last).find(is_free).unwrap_or(last);
+        for number in (1..free).rev() {
+            std::fs::rename(self.aside(number), self.aside(number + 1))?;
+        }
+        std::fs::rename(&self.path, self.aside(1))
+    }
+
+    fn aside(&self, number: u32) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{number}"));
+        name.into()
+    }
+}
+
+impl Batch {
+    fn add(&mut self, piece: Piece<'_>, time: &str, stream: Stream) {
+        piece.append_to(&mut self.records, time, stream);
+        self.output += piece.output_size();
+    }
+}
+
+impl Open {
+    fn at(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = File::options()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(flags.bits().cast_signed())
+            .open(path)?;
+        let found = file.metadata()?;
+        let own = rustix::process::geteuid().as_raw();
+        if !found.is_file() || found.uid() != own || found.nlink() > 1 {
+            let why = "the log is not a file of this user alone";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        let mut open = Self {
+            file,
+            length: found.len(),
+        };
+        open.repair()?;
+        Ok(open)
+    }
+
+    /// Cuts off half a record that a killed writer left. What is not of this program stays, on a line of its own.
+    fn repair(&mut self) -> io::Result<()> {
+        let from = self.length.saturating_sub(LONGEST_RECORD);
+        let mut tail = vec![0; usize::try_from(self.length - from).unwrap_or(0)];
+        self.file.read_exact_at(&mut tail, from)?;
+        let begin = tail.iter().rposition(|byte| *byte == b'\n');
+        let begin = begin.map_or(0, |at| at + 1);
+        let rest = &tail[begin..];
+        if rest.is_empty() {
+            return Ok(());
+        }
+        if rest.iter().take(4).all(u8::is_ascii_digit) {
+            self.length = from + begin as u64;
+            return self.file.set_len(self.length);
+        }
+        self.file.write_all(b"\n")?;
+        self.length += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
