@@ -2,9 +2,11 @@
 //!
 //! ```toml
 //! default_runtime = "crun"
+//! detach_keys = "ctrl-p,ctrl-q"
 //!
 //! [runtimes]
 //! mine = "/opt/runtime/bin/mine"
+//! runc = ["/usr/local/sbin/runc", "/usr/sbin/runc"]
 //!
 //! [events]
 //! keep = 50000
@@ -15,19 +17,25 @@
 //! max_file = 3
 //! ```
 //!
+//! Of a list of programs, the first that exists is meant. A container stays with the program that its name meant when it was created; where
+//! programs move with their version, the path of a link that does not is better.
+//!
 //! The file names programs that are executed with the rights of the engine, so one that others may write to is refused.
+
+mod tables;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ctr_core::LogDefaults;
-use ctr_state::UnknownLogDriver;
+use ctr_exec::DetachKeys;
 use ctr_sys::Root;
 use serde::Deserialize;
 
 use crate::error::CommandError;
-use crate::parse::{log, runtime};
+use crate::parse::runtime;
+
+pub(crate) use tables::{EventsTable, LogTable, Programs};
 
 /// No sensible configuration is larger.
 const MAX_BYTES: u64 = 1 << 20;
@@ -44,60 +52,17 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 pub(crate) struct ConfigFile {
     /// The runtime of containers that name none.
     pub(crate) default_runtime: Option<String>,
+    /// As `--detach-keys` of clients that say nothing else.
+    pub(crate) detach_keys: Option<String>,
     /// Runtimes by name, each the absolute path of its program.
     #[serde(default)]
-    pub(crate) runtimes: BTreeMap<String, PathBuf>,
+    pub(crate) runtimes: BTreeMap<String, Programs>,
     /// The journal of events.
     #[serde(default)]
     pub(crate) events: EventsTable,
     /// The logs of containers whose flags say nothing else.
     #[serde(default)]
     pub(crate) log: LogTable,
-}
-
-/// The table `[events]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EventsTable {
-    /// How many events are kept, about 400 bytes each.
-    pub(crate) keep: Option<u64>,
-}
-
-/// The table `[log]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LogTable {
-    /// As `--log-driver`.
-    driver: Option<String>,
-    /// As `--log-opt max-size`.
-    max_size: Option<String>,
-    /// As `--log-opt max-file`.
-    max_file: Option<u32>,
-}
-
-impl LogTable {
-    /// What the engine does by default.
-    ///
-    /// # Errors
-    /// The first key whose value cannot be used, and what is allowed.
-    pub(crate) fn defaults(&self) -> Result<LogDefaults, String> {
-        let mut defaults = LogDefaults::default();
-        if let Some(driver) = &self.driver {
-            let parsed = driver.parse();
-            defaults.driver = parsed
-                .map_err(|why: UnknownLogDriver| format!("log.driver \"{driver}\": {why}"))?;
-        }
-        if let Some(size) = &self.max_size {
-            let parsed = log::size(size);
-            defaults.max_size =
-                parsed.ok_or_else(|| format!("log.max_size \"{size}\": {}", log::SIZE))?;
-        }
-        if self.max_file == Some(0) {
-            return Err("log.max_file \"0\": must be at least 1".to_owned());
-        }
-        defaults.max_files = self.max_file;
-        Ok(defaults)
-    }
 }
 
 /// Whether a file that is not there is fine.
@@ -150,14 +115,21 @@ impl ConfigFile {
         if let Some(name) = &file.default_runtime {
             runtime::check(name).map_err(|why| format!("default_runtime \"{name}\": {why}"))?;
         }
-        for (name, path) in &file.runtimes {
+        for (name, Programs(paths)) in &file.runtimes {
             runtime::check_name(name).map_err(|why| format!("runtimes.{name}: {why}"))?;
-            if !path.is_absolute() {
+            if paths.is_empty() {
+                return Err(format!("runtimes.{name}: the list is empty"));
+            }
+            if let Some(path) = paths.iter().find(|path| !path.is_absolute()) {
                 return Err(format!(
                     "runtimes.{name} \"{}\": must be an absolute path",
                     path.display()
                 ));
             }
+        }
+        if let Some(keys) = &file.detach_keys {
+            keys.parse::<DetachKeys>()
+                .map_err(|refused| format!("detach_keys: {refused}"))?;
         }
         if let Some(keep) = file.events.keep.filter(|keep| !KEEP.contains(keep)) {
             let (least, most) = (KEEP.start(), KEEP.end());
@@ -206,13 +178,19 @@ mod tests {
         check(
             "default_runtime = \"crun\"\n[runtimes]\nmine = \"/opt/mine\"\n[events]\nkeep = 500\n",
             &expect![[r#"
-                ConfigFile { default_runtime: Some("crun"), runtimes: {"mine": "/opt/mine"}, events: EventsTable { keep: Some(500) }, log: LogTable { driver: None, max_size: None, max_file: None } }
+                ConfigFile { default_runtime: Some("crun"), detach_keys: None, runtimes: {"mine": Programs(["/opt/mine"])}, events: EventsTable { keep: Some(500) }, log: LogTable { driver: None, max_size: None, max_file: None } }
+            "#]],
+        );
+        check(
+            "[runtimes]\nrunc = [\"/a/runc\", \"/b/runc\"]\n",
+            &expect![[r#"
+                ConfigFile { default_runtime: None, detach_keys: None, runtimes: {"runc": Programs(["/a/runc", "/b/runc"])}, events: EventsTable { keep: None }, log: LogTable { driver: None, max_size: None, max_file: None } }
             "#]],
         );
         check(
             "",
             &expect![[r#"
-                ConfigFile { default_runtime: None, runtimes: {}, events: EventsTable { keep: None }, log: LogTable { driver: None, max_size: None, max_file: None } }
+                ConfigFile { default_runtime: None, detach_keys: None, runtimes: {}, events: EventsTable { keep: None }, log: LogTable { driver: None, max_size: None, max_file: None } }
             "#]],
         );
     }
@@ -222,7 +200,7 @@ mod tests {
         check(
             "\ndefault_runtme = \"crun\"\n",
             &expect![[r#"
-                error: line 2: unknown field `default_runtme`, expected one of `default_runtime`, `runtimes`, `events`, `log`
+                error: line 2: unknown field `default_runtme`, expected one of `default_runtime`, `detach_keys`, `runtimes`, `events`, `log`
             "#]],
         );
         check(
@@ -244,6 +222,12 @@ mod tests {
         "#]],
         );
         check(
+            "detach_keys = \"ctrl-1\"",
+            &expect![[r#"
+            error: detach_keys: invalid detach keys "ctrl-1": allowed are single characters, ctrl-X with X one of a-z @ [ \ ] ^ _, or DEL, separated by commas; nothing to have none
+        "#]],
+        );
+        check(
             "[runtimes\n",
             &expect![[r#"
             error: line 1: unclosed table, expected `]`
@@ -262,6 +246,24 @@ mod tests {
         "#]],
         );
         check(
+            "[runtimes]\nmine = []",
+            &expect![[r#"
+            error: runtimes.mine: the list is empty
+        "#]],
+        );
+        check(
+            "[runtimes]\nmine = 7",
+            &expect![[r#"
+            error: line 2: invalid type: integer `7`, expected a path or a list of paths
+        "#]],
+        );
+        check(
+            "[runtimes]\nmine = [\"/a\", \"b\"]",
+            &expect![[r#"
+            error: runtimes.mine "b": must be an absolute path
+        "#]],
+        );
+        check(
             "[runtimes]\nbuiltin = \"/bin/mine\"",
             &expect![[r#"
             error: runtimes.builtin: the name of the built-in runtime is taken
@@ -276,8 +278,8 @@ mod tests {
         check(
             "[log]\ndriver = \"syslog\"",
             &expect![[r#"
-            error: log.driver "syslog": the log drivers are k8s-file (also as json-file), journald and none
-        "#]],
+                error: log.driver "syslog": the log drivers are k8s-file (also as json-file), journald, none and passthrough
+            "#]],
         );
         check(
             "[log]\nmax_size = \"big\"",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ctr_core::{EngineConfig, Runtimes};
 use ctr_events::Actor;
+use ctr_exec::DetachKeys;
 use ctr_runtime::{BUILTIN, Builtin};
 use ctr_state::KEEP_EVENTS;
 
@@ -93,6 +94,9 @@ pub(crate) fn resolve(
         runtimes: file
             .runtimes
             .into_iter()
+            .flat_map(|(name, programs)| {
+                programs.0.into_iter().map(move |path| (name.clone(), path))
+            })
             .fold(runtimes, |known, (name, path)| known.path(&name, path)),
         default_runtime: default_runtime.unwrap_or_else(|| BUILTIN.to_owned()),
         cgroup_parent: CGROUP_PARENT.to_owned(),
@@ -102,6 +106,18 @@ pub(crate) fn resolve(
         lock_wait: patience.lock_wait(),
         keep_events: file.events.keep.unwrap_or(KEEP_EVENTS),
     })
+}
+
+/// The keys that detach a client whose flags name none.
+///
+/// # Errors
+/// A faulty configuration file.
+pub(crate) fn detach_keys(globals: &Globals, host: &Host) -> Result<DetachKeys, CommandError> {
+    let Some(keys) = read_config(globals, host)?.detach_keys else {
+        return Ok(DetachKeys::usual());
+    };
+    keys.parse()
+        .map_err(|refused| CommandError::flag("detach_keys", refused))
 }
 
 fn read_config(globals: &Globals, host: &Host) -> Result<ConfigFile, CommandError> {

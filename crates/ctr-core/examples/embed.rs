@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("created {}", container.id().short());
     container.start(StartRequest {
         attach: Attach::None,
+        streams: None,
     })?;
     let exit = container.wait(WaitFor::Exit)?;
     println!("ended with {}", exit.code());

@@ -6,7 +6,7 @@ use ctr_events::EventKind;
 use ctr_exec::WindowSize;
 use ctr_monitor::protocol::{AttachRequest as MonitorAttach, CleanupPromise};
 use ctr_monitor::{MonitorClient, MonitorError};
-use ctr_state::Status;
+use ctr_state::{LogDriver, Status};
 use ctr_sys::Deadline;
 
 use crate::container::{Container, LockedContainer};
@@ -52,6 +52,10 @@ impl<'e> LockedContainer<'e> {
             | Status::Stopped
             | Status::Exited
             | Status::Removing => return Err(self.wrong_status("attach to")),
+        }
+        if self.config().log.driver == LogDriver::Passthrough {
+            let why = "its streams are those of whoever started it: there is nothing to attach to";
+            return Err(EngineError::invalid("log driver", &"passthrough", why));
         }
         let client = MonitorClient::connect(&self.engine().run_dir(self.id()))?;
         let mut client = client.ok_or(MonitorError::Gone { request: "attach" })?;

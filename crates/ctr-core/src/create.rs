@@ -9,9 +9,9 @@ use ctr_events::EventKind;
 use ctr_oci::{Hostname, RuntimeFeatures};
 use ctr_rootfs::{Rootfs, RootfsSource, UserSpec, mount_destination};
 use ctr_state::{
-    AutoRemove, Config, ContainerId, ContainerName, IntentKind, NetworkMode, NewContainer,
-    ProcessConfig, RootfsConfig, RootfsMode, StateError, Status, StdinMode, Terminal, VolumeConfig,
-    names,
+    AutoRemove, Config, ContainerId, ContainerName, IntentKind, LogDriver, NetworkMode,
+    NewContainer, ProcessConfig, RootfsConfig, RootfsMode, StateError, Status, StdinMode, Terminal,
+    VolumeConfig, names,
 };
 use ctr_sys::{PidRef, Signal, SysError, remove_tree};
 
@@ -179,6 +179,11 @@ impl Engine {
             .runtime
             .as_ref()
             .unwrap_or(&self.config().default_runtime);
+        let log = self.log_config(&id, request.log)?;
+        if (log.driver, request.terminal) == (LogDriver::Passthrough, Terminal::Yes) {
+            let why = "a container with a terminal does not have its starter's streams";
+            return Err(EngineError::invalid("log driver", &log.driver.name(), why));
+        }
         Ok(Config {
             version: Config::VERSION,
             created_ns: self.now_ns(),
@@ -211,7 +216,7 @@ impl Engine {
             cgroup_path: self.cgroup_path(&id),
             pid_file: request.pid_file,
             cid_file: request.cid_file,
-            log: self.log_config(&id, request.log)?,
+            log,
             id,
         })
     }

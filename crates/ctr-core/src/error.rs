@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use ctr_exec::ExecError;
 use ctr_monitor::MonitorError;
 use ctr_oci::{FailureKind, OciError, RuntimeFailure};
 use ctr_rootfs::RootfsError;
@@ -87,9 +86,6 @@ pub enum EngineError {
     /// The monitor.
     #[error(transparent)]
     Monitor(#[from] MonitorError),
-    /// A terminal, or detach keys.
-    #[error(transparent)]
-    Exec(#[from] ExecError),
     /// The kernel refused something.
     #[error(transparent)]
     Sys(#[from] SysError),
@@ -179,7 +175,6 @@ impl EngineError {
             | Self::Rootfs(_)
             | Self::Oci(_)
             | Self::Monitor(_)
-            | Self::Exec(_)
             | Self::Sys(_) => ExitHint::Generic,
         }
     }

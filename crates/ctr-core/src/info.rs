@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use ctr_oci::{Verdict, version_verdict};
+use ctr_oci::{FeatureSummary, Verdict, version_verdict};
 use ctr_state::{RuntimeRef, Status};
 use ctr_sys::{Cgroups, Deadline};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -72,8 +73,12 @@ pub struct RuntimeInfo {
     pub version: Option<String>,
     /// The version of the OCI runtime specification that it follows, when it tells.
     pub oci_version: Option<String>,
+    /// What it says that it can do, in short; `None` when it does not tell.
+    pub features: Option<FeatureSummary>,
     /// What is to be known about it: a version with known holes, or why it cannot be used.
     pub warning: Option<String>,
+    /// All that it says of itself (the specification's "Features" document).
+    pub features_document: Option<Value>,
 }
 
 impl Engine {
@@ -127,7 +132,7 @@ impl Engine {
         let runtimes = &self.config().runtimes;
         let mut names: Vec<&str> = runtimes.names().collect();
         for name in KNOWN_RUNTIMES {
-            if !names.contains(&name) && runtimes.reference(name).is_ok() {
+            if !names.contains(&name) && runtimes.is_installed(name) {
                 names.push(name);
             }
         }
@@ -145,7 +150,9 @@ impl Engine {
             path: runtimes.program_text(&reference),
             version: None,
             oci_version: None,
+            features: None,
             warning: None,
+            features_document: None,
         };
         let asked = runtimes
             .open(&reference, self.layout().runroot())
@@ -155,9 +162,11 @@ impl Engine {
                 info.warning = features
                     .version
                     .as_deref()
-                    .and_then(|version| warning(name, version));
+                    .and_then(|version| warning(&features.name, version));
+                info.features = features.summary();
                 info.version = features.version;
                 info.oci_version = features.oci_version;
+                info.features_document = features.raw;
             }
             Err(error) => info.warning = Some(error.to_string()),
         }

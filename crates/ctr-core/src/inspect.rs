@@ -8,7 +8,7 @@ mod view;
 
 use ctr_monitor::files;
 use ctr_state::{Access, Config, ExitInfo, OomKilled, RootfsMode, Status, StdinMode, Terminal};
-use ctr_sys::{Cgroups, rfc3339};
+use ctr_sys::{CgroupMode, rfc3339};
 
 use crate::container::Container;
 use crate::engine::image_of;
@@ -45,7 +45,6 @@ impl Container<'_> {
         let config = snapshot.config()?;
         let state = state(&summary, config)?;
         let run_dir = self.engine().run_dir(self.id());
-        let cgroups = Cgroups::detect()?.mode();
         let generated = |name: &str| run_dir.join(GENERATED).join(name).display().to_string();
         let config_json = run_dir.join(files::BUNDLE).join("config.json");
         let applied = Applied::read(&config_json);
@@ -103,7 +102,7 @@ impl Container<'_> {
             is_infra: false,
             is_service: false,
             config: config_view(config, &applied),
-            host_config: host_config(config, &applied, cgroups),
+            host_config: host_config(config, &applied, cgroup_mode()?),
         })
     }
 
@@ -216,6 +215,15 @@ fn config_view(config: &Config, applied: &Applied) -> InspectConfig {
         umask: applied.umask(),
         timeout: 0,
     }
+}
+
+/// Whether its own group is the root of the groups that a container sees.
+fn cgroup_mode() -> Result<&'static str, EngineError> {
+    Ok(if CgroupMode::is_unified()? {
+        "private"
+    } else {
+        "host"
+    })
 }
 
 /// Before a run only what was asked for is known; the usual variables depend on the container's files.

@@ -6,7 +6,7 @@
 //! fn demo(config: EngineConfig, request: CreateRequest) -> Result<(), EngineError> {
 //!     let engine = Engine::open(config)?;
 //!     let container = engine.create(request)?;
-//!     container.start(StartRequest { attach: Attach::None })?;
+//!     container.start(StartRequest { attach: Attach::None, streams: None })?;
 //!     container.stop(StopRequest { timeout_s: None, reason: ctr_state::StopReason::User })?;
 //!     Ok(())
 //! }
@@ -35,6 +35,7 @@ mod events;
 mod explain;
 mod filter;
 mod info;
+mod init;
 mod inspect;
 mod kill;
 mod layout;

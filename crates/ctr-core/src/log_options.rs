@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use ctr_state::{ContainerId, LogConfig, LogDriver};
 use ctr_sys::SysError;
-use rustix::fs::{Access, OFlags};
+use rustix::fs::OFlags;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -72,7 +72,7 @@ impl Engine {
             tag: None,
         };
         match driver {
-            LogDriver::None => Ok(none),
+            LogDriver::None | LogDriver::Passthrough => Ok(none),
             LogDriver::Journald => {
                 check_journal(Path::new(JOURNAL))?;
                 Ok(LogConfig {
@@ -172,7 +172,7 @@ fn check_path(path: &Path) -> Result<(), EngineError> {
         .open(path);
     let file = match opened {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return check_parent(path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return check_new(path),
         Err(error) => return refuse(&error.to_string()),
     };
     let failed = |source| SysError::new("look at the log file", path.display().to_string(), source);
@@ -198,17 +198,16 @@ fn check_path(path: &Path) -> Result<(), EngineError> {
     Ok(())
 }
 
-fn check_parent(path: &Path) -> Result<(), EngineError> {
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    let refuse = |why: &str| Err(invalid("path", &path.display(), why));
-    if !parent.is_dir() {
-        return refuse("its directory does not exist");
-    }
-    match rustix::fs::access(parent, Access::WRITE_OK) {
-        Ok(()) => Ok(()),
-        Err(errno) => refuse(&format!(
-            "its directory cannot be written to: {}",
-            std::io::Error::from(errno)
-        )),
-    }
+/// Whether a file can be made there, by making one for a moment.
+fn check_new(path: &Path) -> Result<(), EngineError> {
+    let made = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|_| std::fs::remove_file(path));
+    made.map_err(|error| {
+        let why = format!("it cannot be made: {error}");
+        invalid("path", &path.display(), &why)
+    })
 }

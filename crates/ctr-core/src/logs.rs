@@ -5,6 +5,7 @@
 //!
 //! Following ends when the run that was current at its beginning has ended and all of its output was given out.
 
+mod export;
 mod file;
 mod journal;
 mod record;
@@ -133,10 +134,14 @@ pub struct Logs<'e, 'a> {
     engine: &'e Engine,
     sources: Vec<Source<'e>>,
     request: LogRequest<'a>,
-    /// The source that is read.
+    /// The source that is read, and how many records it has given in a row.
     at: usize,
+    turn: usize,
     progress: Progress,
 }
+
+/// Records that a followed container may give before it is another one's turn: one that writes without end must not hide the others.
+const TURN: usize = 1000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
@@ -168,6 +173,7 @@ impl Engine {
             sources: sources.collect::<Result<_, _>>()?,
             request,
             at: 0,
+            turn: 0,
             progress: Progress::Reading,
         })
     }
@@ -225,13 +231,23 @@ impl Logs<'_, '_> {
 
     /// The next record that is there, of whichever container.
     fn read(&mut self) -> Result<Option<(usize, LogItem)>, EngineError> {
+        let follows = matches!(self.request.follow, FollowLog::Yes { .. });
+        if follows && self.turn >= TURN {
+            self.pass_on();
+        }
         for _ in 0..self.sources.len() {
             if let Some(item) = self.sources[self.at].next()? {
+                self.turn += 1;
                 return Ok(Some((self.at, item)));
             }
-            self.at = (self.at + 1) % self.sources.len();
+            self.pass_on();
         }
         Ok(None)
+    }
+
+    fn pass_on(&mut self) {
+        self.at = (self.at + 1) % self.sources.len();
+        self.turn = 0;
     }
 
     /// Waits for something to happen.

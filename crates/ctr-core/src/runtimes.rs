@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ctr_monitor::protocol::{RuntimeKind, RuntimeSpec};
-use ctr_oci::{CliRuntime, CliRuntimeConfig, OciRuntime, find_runtime};
+use ctr_oci::{CliRuntime, CliRuntimeConfig, OciError, OciRuntime, check_runtime, find_runtime};
 use ctr_state::RuntimeRef;
 
 use crate::error::EngineError;
@@ -15,7 +15,7 @@ use crate::error::EngineError;
 #[derive(Clone, Default)]
 pub struct Runtimes {
     builtin: BTreeMap<String, Arc<dyn OciRuntime>>,
-    paths: BTreeMap<String, PathBuf>,
+    paths: BTreeMap<String, Vec<PathBuf>>,
 }
 
 impl fmt::Debug for Runtimes {
@@ -41,10 +41,11 @@ impl Runtimes {
         self
     }
 
-    /// Adds a program under a name.
+    /// Adds a program under a name. Of several with the same name, the first that exists is meant; those that were added earlier come
+    /// first.
     #[must_use]
     pub fn path(mut self, name: &str, path: PathBuf) -> Self {
-        self.paths.insert(name.to_owned(), path);
+        self.paths.entry(name.to_owned()).or_default().push(path);
         self
     }
 
@@ -56,7 +57,11 @@ impl Runtimes {
             .map(String::as_str)
     }
 
-    /// What is recorded of the runtime that a request names: a name, or a path.
+    /// What is recorded of the runtime that a request names.
+    ///
+    /// For a configured program and one given by its path, that is name and path: the container stays with that file, whatever the name
+    /// means later. Of one that is looked for, and of one that is part of this program, only the name is recorded: the system may
+    /// install it elsewhere.
     pub(crate) fn reference(&self, name: &str) -> Result<RuntimeRef, EngineError> {
         if self.builtin.contains_key(name) {
             return Ok(RuntimeRef {
@@ -72,16 +77,38 @@ impl Runtimes {
                 path: Some(path),
             });
         }
-        self.program(name)?;
+        let program = self.program(name)?;
         Ok(RuntimeRef {
             name: name.to_owned(),
-            path: None,
+            path: self.paths.contains_key(name).then_some(program),
         })
     }
 
+    /// Whether a name means a program, good or bad.
+    pub(crate) fn is_installed(&self, name: &str) -> bool {
+        let missing = |error: &OciError| matches!(error, OciError::RuntimeNotFound { .. });
+        !self.look_up(name).is_err_and(|error| missing(&error))
+    }
+
     fn program(&self, name: &str) -> Result<PathBuf, EngineError> {
-        let configured = self.paths.get(name).and_then(|path| path.to_str());
-        Ok(find_runtime(configured.unwrap_or(name), &[])?)
+        Ok(self.look_up(name)?)
+    }
+
+    fn look_up(&self, name: &str) -> Result<PathBuf, OciError> {
+        let Some(paths) = self.paths.get(name) else {
+            return find_runtime(name, &[]);
+        };
+        for path in paths {
+            match check_runtime(path) {
+                Ok(()) => return Ok(path.clone()),
+                Err(OciError::RuntimeNotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(OciError::RuntimeNotFound {
+            name: name.to_owned(),
+            searched: paths.clone(),
+        })
     }
 
     /// The runtime as the monitor is told of it.

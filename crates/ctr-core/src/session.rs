@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ctr_exec::DetachKeys;
 use ctr_monitor::MonitorClient;
-use ctr_state::{AutoRemove, ExitInfo, Status, Terminal};
+use ctr_state::{AutoRemove, ExitInfo, LogDriver, Status, Terminal};
 use ctr_sys::{Child, Deadline, PidStamp, Signal, SignalFd};
 
 use crate::container::{Container, LockedContainer};
@@ -80,7 +80,17 @@ pub(crate) struct AttachedRun {
     generation: u64,
     init: Option<PidStamp>,
     terminal: Terminal,
+    /// Whether the streams are the monitor's to copy, or the container's own.
+    streams: Copied,
     role: Role,
+}
+
+/// Whether a container's streams pass through its monitor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Copied {
+    Yes,
+    /// It has those of its starter.
+    No,
 }
 
 impl AttachedRun {
@@ -89,6 +99,10 @@ impl AttachedRun {
             generation: container.record().generation(),
             init: container.record().init(),
             terminal: container.config().process.terminal,
+            streams: match container.config().log.driver {
+                LogDriver::Passthrough => Copied::No,
+                LogDriver::None | LogDriver::K8sFile | LogDriver::Journald => Copied::Yes,
+            },
             role,
         }
     }
@@ -140,6 +154,16 @@ impl<'e> Session<'e> {
             generation = self.run.generation
         );
         let _span = span.entered();
+        let io = match self.run.streams {
+            Copied::Yes => io,
+            // What the container reads and writes itself must not be read here too.
+            Copied::No => SessionIo {
+                stdin: None,
+                stdout: None,
+                stderr: None,
+                ..io
+            },
+        };
         let end = Copy::new(&mut self, io)?.run()?;
         match (&end.end, self.run.role) {
             (SessionEnd::Exited(_) | SessionEnd::CutOff(_), Role::Owner) => self.conclude()?,

@@ -6,7 +6,8 @@
 //! * holds the *liveness lock* of the run directory for as long as it lives;
 //! * has a short-lived helper create the container: the helper enters a private mount namespace, attaches the mounts that came as
 //!   descriptors and calls the runtime, so that the host's mount table never changes;
-//! * owns the container's standard streams, writes the log and copies output to every attached client, none of which can stall it;
+//! * owns the container's standard streams, hands output to a process that writes the log and to every attached client, none of which
+//!   can stall it;
 //! * is the parent (subreaper) of the container's first process, sees its exit, and writes one [`ExitRecord`] by rename;
 //! * starts the cleanup command, unless an attached client has promised to clean up and does.
 //!

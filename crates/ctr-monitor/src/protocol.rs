@@ -92,9 +92,9 @@ pub struct CreateRequest {
     pub mounts: Vec<MountTarget>,
     /// Whether standard input stays open for clients.
     pub stdin: StdinMode,
-    /// Whether the container has a terminal.
+    /// What the container's standard streams are.
     #[serde(default)]
-    pub terminal: Terminal,
+    pub streams: Streams,
     /// The container's control group, for counting what the kernel killed in it.
     pub cgroup_path: String,
     /// The control group that the monitor enters where it was not started in it; `None`: it stays where it is.
@@ -146,15 +146,17 @@ pub enum StdinMode {
     Open,
 }
 
-/// Whether a container has a terminal.
+/// What a container's standard streams are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Terminal {
-    /// Its standard streams are pipes.
+pub enum Streams {
+    /// Pipes to the monitor.
     #[default]
-    No,
-    /// Its standard streams are a pseudo-terminal.
-    Yes,
+    Pipes,
+    /// A pseudo-terminal whose master the monitor has.
+    Terminal,
+    /// Three descriptors that come after those of the mounts. The monitor keeps none of them, so it has nothing to log or to copy.
+    Given,
 }
 
 /// Where output is logged.

@@ -173,7 +173,7 @@ impl<'a> Monitor<'a> {
             .map_err(|error| SysError::new("open", run_dir.display().to_string(), error))?;
         let listener = bind_seqpacket(directory.as_fd(), files::CONTROL)?;
         let mut log = Log::new(&request.log, &request.id)?;
-        let (mut streams, ends) = Streams::open(&run_dir, request.stdin, request.terminal)?;
+        let (mut streams, ends, mounts) = Streams::of_request(&request, mounts)?;
         ExitRecord::reserve(&run_dir)?;
         let stdin = request.stdin;
         let mut intake = Intake::new(&mut streams, creator);

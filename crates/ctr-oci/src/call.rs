@@ -83,6 +83,32 @@ pub enum RuntimeCall<'a> {
         /// To whom.
         scope: KillScope,
     },
+    /// Executes another process, and does not wait for it.
+    Exec {
+        /// In which container.
+        id: RuntimeId<'a>,
+        /// A file with the process.
+        process: &'a Path,
+        /// Where its pid is written.
+        pid_file: &'a Path,
+        /// The socket that receives the terminal's master.
+        console_socket: Option<&'a Path>,
+    },
+    /// Freezes the processes.
+    Pause {
+        /// Of which container.
+        id: RuntimeId<'a>,
+    },
+    /// Lets them go on.
+    Resume {
+        /// Of which container.
+        id: RuntimeId<'a>,
+    },
+    /// Asks for the pids.
+    Processes {
+        /// Of which container.
+        id: RuntimeId<'a>,
+    },
     /// Removes the runtime's state of a container.
     Delete {
         /// Which one.
@@ -100,6 +126,10 @@ impl RuntimeCall<'_> {
             Self::Start { .. } => "start",
             Self::State { .. } => "state",
             Self::Kill { .. } => "kill",
+            Self::Exec { .. } => "exec",
+            Self::Pause { .. } => "pause",
+            Self::Resume { .. } => "resume",
+            Self::Processes { .. } => "ps",
             Self::Delete { .. } => "delete",
         }
     }
@@ -135,6 +165,27 @@ impl RuntimeCall<'_> {
                 }
                 argv.word(id.0);
                 argv.word(&signal.number().to_string());
+            }
+            Self::Exec {
+                id,
+                process,
+                pid_file,
+                console_socket,
+            } => {
+                argv.verb("exec", flags)?.word("--detach");
+                argv.path("--process", "process file", process)?;
+                argv.path("--pid-file", "pid file", pid_file)?;
+                if let Some(socket) = console_socket {
+                    argv.path("--console-socket", "console socket", socket)?;
+                }
+                argv.word(id.0);
+            }
+            Self::Pause { id } => argv.verb("pause", flags)?.word(id.0),
+            Self::Resume { id } => argv.verb("resume", flags)?.word(id.0),
+            Self::Processes { id } => {
+                argv.verb("ps", flags)?.word("--format");
+                argv.word("json");
+                argv.word(id.0);
             }
             Self::Delete { id, mode } => {
                 argv.verb("delete", flags)?;
@@ -250,6 +301,19 @@ mod tests {
         let delete = |mode| RuntimeCall::Delete { id, mode };
         check(delete(DeleteMode::Stopped), "GLOBAL delete c1");
         check(delete(DeleteMode::Force), "GLOBAL delete --force c1");
+        let exec = |console_socket| RuntimeCall::Exec {
+            id,
+            process: Path::new("/j"),
+            pid_file,
+            console_socket,
+        };
+        let plain = "GLOBAL exec --detach --process /j --pid-file /p c1";
+        check(exec(None), plain);
+        let console = "GLOBAL exec --detach --process /j --pid-file /p --console-socket /s c1";
+        check(exec(Some(Path::new("/s"))), console);
+        check(RuntimeCall::Pause { id }, "GLOBAL pause c1");
+        check(RuntimeCall::Resume { id }, "GLOBAL resume c1");
+        check(RuntimeCall::Processes { id }, "GLOBAL ps --format json c1");
         assert_eq!(RuntimeQuery::Features.argv(), ["features"]);
         assert_eq!(RuntimeQuery::Version.argv(), ["--version"]);
     }

@@ -5,6 +5,8 @@
 //! caller: a runtime left over from a dead owner would work against whoever takes the container up next. Every call has a
 //! deadline, after which the program is killed. Nothing is kept between calls.
 
+mod verbs;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,20 +14,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
-use ctr_sys::{Deadline, ExitStatus, Launch, OutputLimits, Signal, Stdio, SysError, SysResult};
-use serde_json::Value;
+use ctr_sys::{Deadline, ExitStatus, Launch, OutputLimits, Stdio, SysError, SysResult};
 
 use crate::call::{GlobalFlags, RuntimeCall, RuntimeId, RuntimeQuery};
 use crate::call_log::CallLog;
 use crate::console::{self, ConsoleSocket};
 use crate::error::OciError;
 use crate::failure::{FailureKind, RuntimeFailure};
-use crate::features::{RuntimeFeatures, VersionText};
-use crate::find::check_again;
+use crate::find::check_runtime;
 use crate::reply::RuntimeReply;
-use crate::runtime::{
-    CreateCall, Created, DeleteMode, KillScope, OciRuntime, RuntimeState, StdioFds, Target,
-};
+use crate::runtime::{StdioFds, Target};
 
 /// Where a runtime finds its own helpers when the caller names no other path.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -80,11 +78,16 @@ pub struct CliRuntime {
 enum Streams<'a> {
     /// Into this process.
     Collected,
-    /// To the container; only the log tells what went wrong.
-    Container {
-        stdio: StdioFds<'a>,
-        console: Option<&'a ConsoleSocket>,
-    },
+    /// To a process of the container; only the log tells what went wrong.
+    HandedOver(Handed<'a>),
+}
+
+/// What is handed over by a call that makes a process.
+#[derive(Clone, Copy)]
+struct Handed<'a> {
+    pid_file: &'a Path,
+    stdio: StdioFds<'a>,
+    console: Option<&'a ConsoleSocket>,
 }
 
 struct Ended {
@@ -179,7 +182,7 @@ impl CliRuntime {
         deadline: Deadline,
         streams: Streams<'_>,
     ) -> Result<Ended, RuntimeFailure> {
-        check_again(&self.config.program).map_err(|error| self.refused(operation, &error))?;
+        check_runtime(&self.config.program).map_err(|error| self.refused(operation, &error))?;
         if deadline.expired() {
             let message = "its deadline had passed before it was called";
             return Err(RuntimeFailure::new(
@@ -191,7 +194,7 @@ impl CliRuntime {
         }
         let ended = match streams {
             Streams::Collected => collected(launch, deadline),
-            Streams::Container { stdio, console } => handed_over(launch, deadline, stdio, console),
+            Streams::HandedOver(handed) => handed_over(launch, deadline, handed),
         };
         ended
             .map_err(|error| self.failed(operation, &error))?
@@ -231,14 +234,40 @@ impl CliRuntime {
         RuntimeFailure::new(kind, &self.config.name, operation, &error.to_string())
     }
 
-    fn pid(&self, pid_file: &Path) -> Result<i32, RuntimeFailure> {
+    fn console(
+        &self,
+        operation: &str,
+        path: Option<&Path>,
+    ) -> Result<Option<ConsoleSocket>, RuntimeFailure> {
+        let socket = path.map(ConsoleSocket::open).transpose();
+        socket.map_err(|error| self.failed(operation, &error))
+    }
+
+    /// A call that makes a process, and its pid.
+    fn hand_over(
+        &self,
+        target: Target<'_>,
+        call: RuntimeCall<'_>,
+        handed: Handed<'_>,
+    ) -> Result<i32, RuntimeFailure> {
+        let operation = call.operation();
+        // The pid of an earlier process must never be read as the answer.
+        match std::fs::remove_file(handed.pid_file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let path = handed.pid_file.display().to_string();
+                return Err(self.failed(operation, &SysError::new("remove", path, error)));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let reply = self.call(target, call, Streams::HandedOver(handed))?;
+        reply.success(&self.config.name, operation)?;
+        self.pid(operation, handed.pid_file)
+    }
+
+    fn pid(&self, operation: &str, pid_file: &Path) -> Result<i32, RuntimeFailure> {
         let bad = |message: String| {
-            RuntimeFailure::new(
-                FailureKind::BadAnswer,
-                &self.config.name,
-                "create",
-                &message,
-            )
+            let kind = FailureKind::BadAnswer;
+            RuntimeFailure::new(kind, &self.config.name, operation, &message)
         };
         let shown = pid_file.display();
         let mut text = String::new();
@@ -265,19 +294,15 @@ fn collected(launch: Launch, deadline: Deadline) -> SysResult<Option<Ended>> {
     }))
 }
 
-fn handed_over(
-    launch: Launch,
-    deadline: Deadline,
-    stdio: StdioFds<'_>,
-    console: Option<&ConsoleSocket>,
-) -> SysResult<Option<Ended>> {
+fn handed_over(launch: Launch, deadline: Deadline, handed: Handed<'_>) -> SysResult<Option<Ended>> {
+    let stdio = handed.stdio;
     let own = |fd: BorrowedFd<'_>| {
         let copy = fd.try_clone_to_owned();
         copy.map_err(|error| {
             SysError::new("duplicate", "a standard stream of the container", error)
         })
     };
-    let launch = match console {
+    let launch = match handed.console {
         Some(console) => launch.fd(console::DIRECTORY, own(console.as_fd())?),
         None => launch,
     };
@@ -295,93 +320,4 @@ fn handed_over(
         stdout: Vec::new(),
         stderr: Vec::new(),
     }))
-}
-
-impl OciRuntime for CliRuntime {
-    fn name(&self) -> &str {
-        &self.config.name
-    }
-
-    fn create(&self, target: Target<'_>, call: CreateCall<'_>) -> Result<Created, RuntimeFailure> {
-        let id = self.id("create", target)?;
-        // The pid of an earlier container must never be read as the answer.
-        match std::fs::remove_file(call.pid_file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                let path = call.pid_file.display().to_string();
-                return Err(self.failed("create", &SysError::new("remove", path, error)));
-            }
-            Ok(()) | Err(_) => {}
-        }
-        let console = call.console.map(ConsoleSocket::open).transpose();
-        let console = console.map_err(|error| self.failed("create", &error))?;
-        let create = RuntimeCall::Create {
-            id,
-            bundle: call.bundle,
-            pid_file: call.pid_file,
-            console_socket: console.as_ref().map(ConsoleSocket::path),
-        };
-        let streams = Streams::Container {
-            stdio: call.stdio,
-            console: console.as_ref(),
-        };
-        let reply = self.call(target, create, streams)?;
-        reply.success(&self.config.name, "create")?;
-        let pid = self.pid(call.pid_file)?;
-        Ok(Created { pid })
-    }
-
-    fn start(&self, target: Target<'_>) -> Result<(), RuntimeFailure> {
-        let id = self.id("start", target)?;
-        let reply = self.call(target, RuntimeCall::Start { id }, Streams::Collected)?;
-        reply.success(&self.config.name, "start").map(drop)
-    }
-
-    fn state(&self, target: Target<'_>) -> Result<RuntimeState, RuntimeFailure> {
-        let id = self.id("state", target)?;
-        let reply = self.call(target, RuntimeCall::State { id }, Streams::Collected)?;
-        reply.state(&self.config.name)
-    }
-
-    fn kill(
-        &self,
-        target: Target<'_>,
-        signal: Signal,
-        scope: KillScope,
-    ) -> Result<(), RuntimeFailure> {
-        let id = self.id("kill", target)?;
-        let kill = RuntimeCall::Kill { id, signal, scope };
-        let reply = self.call(target, kill, Streams::Collected)?;
-        reply.success(&self.config.name, "kill").map(drop)
-    }
-
-    fn delete(&self, target: Target<'_>, mode: DeleteMode) -> Result<(), RuntimeFailure> {
-        let id = self.id("delete", target)?;
-        let reply = self.call(target, RuntimeCall::Delete { id, mode }, Streams::Collected)?;
-        match (reply.success(&self.config.name, "delete"), mode) {
-            // runc and crun say success here, others do not.
-            (Err(failure), DeleteMode::Force) if failure.kind == FailureKind::NoSuchContainer => {
-                Ok(())
-            }
-            (result, DeleteMode::Force | DeleteMode::Stopped) => result.map(drop),
-        }
-    }
-
-    fn features(&self, deadline: Deadline) -> Result<RuntimeFeatures, RuntimeFailure> {
-        let name = &self.config.name;
-        let version = self.ask(RuntimeQuery::Version, deadline)?;
-        let version = version.success(name, "version").map(VersionText::parse);
-        let raw = self.ask(RuntimeQuery::Features, deadline)?;
-        // A runtime without the verb says so by its exit code, or prints its usage.
-        let raw = raw.success(name, "features").ok();
-        let raw = raw.and_then(|text| serde_json::from_slice(text).ok());
-        let raw = raw.filter(Value::is_object);
-        match (version, raw) {
-            (Err(failure), None) => Err(failure),
-            (version, raw) => Ok(RuntimeFeatures::gathered(
-                name,
-                version.unwrap_or_default(),
-                raw,
-            )),
-        }
-    }
 }

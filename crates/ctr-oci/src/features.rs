@@ -14,6 +14,25 @@ const UNSAFE_ANNOTATIONS: [&str; 6] = [
     "io.katacontainers.",
 ];
 
+/// The part of a `features` answer that people ask about (the specification's "Features" document).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeatureSummary {
+    /// The kinds of hooks that are run.
+    pub hooks: Vec<String>,
+    /// The kinds of namespaces that are made.
+    pub namespaces: Vec<String>,
+    /// Of `v1`, `v2`, `systemd`, `systemdUser` and `rdma`, what the cgroup driver can do.
+    pub cgroups: Vec<String>,
+    /// Whether filters for system calls are applied.
+    pub seccomp: bool,
+    /// Whether `AppArmor` profiles are applied.
+    pub apparmor: bool,
+    /// Whether `SELinux` labels are applied.
+    pub selinux: bool,
+    /// Whether containers can be checkpointed, when the runtime tells.
+    pub checkpoint: Option<bool>,
+}
+
 /// What is known of a runtime. Ask once and cache it by the identity of the program's file: it does not change otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuntimeFeatures {
@@ -49,6 +68,35 @@ impl RuntimeFeatures {
         }
     }
 
+    /// The answer of the `features` verb in short; `None` for a runtime without that verb.
+    pub fn summary(&self) -> Option<FeatureSummary> {
+        let raw = self.raw.as_ref()?;
+        let linux = raw.get("linux").unwrap_or(&Value::Null);
+        let enabled = |part: &str| linux[part]["enabled"] == Value::Bool(true);
+        let drivers = ["v1", "v2", "systemd", "systemdUser", "rdma"];
+        let driver = |driver: &&str| linux["cgroup"][driver] == Value::Bool(true);
+        // Not in the specification: runtimes tell it by an annotation of their own.
+        let annotations = raw.get("annotations").and_then(Value::as_object);
+        let checkpoint = annotations.and_then(|annotations| {
+            let is_checkpoint = |key: &&String| key.ends_with(".checkpoint.enabled");
+            let key = annotations.keys().find(is_checkpoint)?;
+            Some(annotations[key] == "true")
+        });
+        Some(FeatureSummary {
+            hooks: words(&raw["hooks"]),
+            namespaces: words(&linux["namespaces"]),
+            cgroups: drivers
+                .into_iter()
+                .filter(driver)
+                .map(str::to_owned)
+                .collect(),
+            seccomp: enabled("seccomp"),
+            apparmor: enabled("apparmor"),
+            selinux: enabled("selinux"),
+            checkpoint,
+        })
+    }
+
     /// Whether an annotation with this key may only be passed on when its author is trusted as much as the caller: one of those that are
     /// known to steer a runtime, or one that this runtime itself names (`potentiallyUnsafeConfigAnnotations`). Whole keys are
     /// compared, or the beginning of the key where the list says so (an entry that ends in `.` or `/`).
@@ -70,6 +118,11 @@ impl RuntimeFeatures {
             .map(|keys| keys.iter().filter_map(Value::as_str).collect())
             .unwrap_or_default()
     }
+}
+
+fn words(list: &Value) -> Vec<String> {
+    let list = list.as_array().into_iter().flatten();
+    list.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// What `--version` prints, as far as it follows the custom: `NAME [version] X.Y` in the first line, `spec: X.Y` in a later one.
@@ -148,6 +201,33 @@ mod tests {
         assert_eq!(features.oci_version.as_deref(), Some("1.0.2"));
         let features = RuntimeFeatures::gathered("custom", VersionText::default(), None);
         assert_eq!(features, RuntimeFeatures::named("custom"));
+    }
+
+    #[test]
+    fn a_summary_tells_what_is_there() {
+        let mut features = RuntimeFeatures::named("x");
+        assert_eq!(features.summary(), None);
+        features.raw = Some(json!({ "linux": { "seccomp": null, "cgroup": [] }, "hooks": 7 }));
+        assert_eq!(features.summary(), Some(FeatureSummary::default()));
+        features.raw = Some(json!({
+            "hooks": ["prestart"],
+            "linux": {
+                "namespaces": ["pid", "user"],
+                "cgroup": { "v1": true, "v2": true, "systemd": false },
+                "seccomp": { "enabled": true },
+                "selinux": { "enabled": false },
+            },
+            "annotations": { "org.x.checkpoint.enabled": "true" },
+        }));
+        let expected = FeatureSummary {
+            hooks: vec!["prestart".to_owned()],
+            namespaces: vec!["pid".to_owned(), "user".to_owned()],
+            cgroups: vec!["v1".to_owned(), "v2".to_owned()],
+            seccomp: true,
+            checkpoint: Some(true),
+            ..FeatureSummary::default()
+        };
+        assert_eq!(features.summary(), Some(expected));
     }
 
     #[test]

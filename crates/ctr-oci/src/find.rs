@@ -32,13 +32,7 @@ const MAX_NAME: usize = 64;
 pub fn find_runtime(name_or_path: &str, search: &[PathBuf]) -> Result<PathBuf, OciError> {
     if name_or_path.starts_with('/') {
         let path = PathBuf::from(name_or_path);
-        return match look(&path)? {
-            Some(metadata) => check_program(&path, &metadata).map(|()| path),
-            None => Err(OciError::RuntimeNotFound {
-                name: name_or_path.to_owned(),
-                searched: path.parent().map(Path::to_owned).into_iter().collect(),
-            }),
-        };
+        return check_runtime(&path).map(|()| path);
     }
     check_name(name_or_path)?;
     let searched = if search.is_empty() {
@@ -58,8 +52,11 @@ pub fn find_runtime(name_or_path: &str, search: &[PathBuf]) -> Result<PathBuf, O
     })
 }
 
-/// Looks at a program again, right before it is executed.
-pub(crate) fn check_again(path: &Path) -> Result<(), OciError> {
+/// Looks at the program of a runtime at a path: as [`find_runtime`] does for an absolute path. [`crate::CliRuntime`] does so before each call.
+///
+/// # Errors
+/// As [`find_runtime`].
+pub fn check_runtime(path: &Path) -> Result<(), OciError> {
     match look(path)? {
         Some(metadata) => check_program(path, &metadata),
         None => Err(OciError::RuntimeNotFound {

@@ -56,12 +56,12 @@ pub use call::{GlobalFlags, RuntimeCall, RuntimeId, RuntimeQuery};
 pub use cli_runtime::{CliRuntime, CliRuntimeConfig};
 pub use error::OciError;
 pub use failure::{FailureKind, RuntimeFailure};
-pub use features::RuntimeFeatures;
-pub use find::{RUNTIME_DIRECTORIES, find_runtime};
+pub use features::{FeatureSummary, RuntimeFeatures};
+pub use find::{RUNTIME_DIRECTORIES, check_runtime, find_runtime};
 pub use reply::RuntimeReply;
 pub use runtime::{
-    CreateCall, Created, DeleteMode, KillScope, OciRuntime, RuntimeState, RuntimeStatus, StdioFds,
-    Target,
+    CreateCall, Created, DeleteMode, ExecCall, Executed, KillScope, OciRuntime, RuntimeState,
+    RuntimeStatus, StdioFds, Target,
 };
 pub use spec::{
     Access, BindMount, CgroupNamespace, DEFAULT_CAPABILITIES, DEFAULT_UMASK, HostFacts, Hostname,

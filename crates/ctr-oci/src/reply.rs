@@ -74,6 +74,23 @@ impl RuntimeReply {
             pid: answer.pid.filter(|pid| *pid > 0),
         })
     }
+
+    /// The pids in the answer of the `ps` verb, in ascending order.
+    ///
+    /// # Errors
+    /// As [`RuntimeReply::state`].
+    pub fn processes(&self, runtime: &str) -> Result<Vec<i32>, RuntimeFailure> {
+        let stdout = self.success(runtime, "ps")?;
+        // runc writes null for none.
+        let pids: Option<Vec<i32>> = serde_json::from_slice(stdout).map_err(|error| {
+            let message = format!("its list of processes is no array of numbers: {error}");
+            RuntimeFailure::new(FailureKind::BadAnswer, runtime, "ps", &message)
+                .with_raw(tail(&String::from_utf8_lossy(stdout)))
+        })?;
+        let mut pids = pids.unwrap_or_default();
+        pids.sort_unstable();
+        Ok(pids)
+    }
 }
 
 #[derive(Deserialize)]

@@ -11,7 +11,7 @@ use std::path::Path;
 use ctr_sys::{Deadline, Signal};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::RuntimeFailure;
+use crate::failure::{FailureKind, RuntimeFailure};
 use crate::features::RuntimeFeatures;
 
 /// The container that a call is about.
@@ -48,6 +48,26 @@ pub struct CreateCall<'a> {
     /// For a process with a terminal: the path of a listening stream socket (`unix(7)`, of any length) to which the runtime sends
     /// the master of the pseudo-terminal that the process gets. Needed exactly when the specification asks for a terminal.
     pub console: Option<&'a Path>,
+}
+
+/// What `exec` needs beside its [`Target`].
+#[derive(Clone, Copy, Debug)]
+pub struct ExecCall<'a> {
+    /// A file with the process to execute, in the form of `process` in the runtime specification.
+    pub process: &'a Path,
+    /// Where the runtime writes the pid of the process, in decimal.
+    pub pid_file: &'a Path,
+    /// The streams of the process; with a console the runtime's own, which receive its words alone.
+    pub stdio: StdioFds<'a>,
+    /// As [`CreateCall::console`].
+    pub console: Option<&'a Path>,
+}
+
+/// The answer of a successful `exec`: the process executes its program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Executed {
+    /// Its pid, as seen by the caller.
+    pub pid: i32,
 }
 
 /// The answer of a successful `create`: the first process exists and waits for `start`.
@@ -102,6 +122,9 @@ pub enum DeleteMode {
 
 /// An OCI runtime: a program that is run for each verb, or a library behind the same verbs.
 ///
+/// `exec`, `pause`, `resume` and `processes` are not verbs of the specification: a runtime need not have them, and says so then with the kind
+/// `Unsupported`.
+///
 /// Every method returns [`RuntimeFailure`] with its kind when the runtime refuses, dies, answers nonsense, or passes the
 /// deadline of its target.
 pub trait OciRuntime {
@@ -142,6 +165,45 @@ pub trait OciRuntime {
     /// # Errors
     /// [`RuntimeFailure`].
     fn delete(&self, target: Target<'_>, mode: DeleteMode) -> Result<(), RuntimeFailure>;
+
+    /// Executes another process in a container that is created or runs. It is not waited for: it becomes a child of the calling
+    /// process or of its subreaper, as the first process does.
+    ///
+    /// # Errors
+    /// [`RuntimeFailure`]; of kind `CommandNotFound` or `CommandNotExecutable` when the command is to blame.
+    fn exec(&self, _: Target<'_>, _: ExecCall<'_>) -> Result<Executed, RuntimeFailure> {
+        Err(self.without_verb("exec"))
+    }
+
+    /// Freezes every process of the container, and returns when all stand still.
+    ///
+    /// # Errors
+    /// [`RuntimeFailure`], also when the container is not in status `running`.
+    fn pause(&self, _: Target<'_>) -> Result<(), RuntimeFailure> {
+        Err(self.without_verb("pause"))
+    }
+
+    /// Lets the processes of a paused container go on.
+    ///
+    /// # Errors
+    /// [`RuntimeFailure`], also when the container is not in status `paused`.
+    fn resume(&self, _: Target<'_>) -> Result<(), RuntimeFailure> {
+        Err(self.without_verb("resume"))
+    }
+
+    /// The pids of the container's processes as the caller sees them, in ascending order.
+    ///
+    /// # Errors
+    /// [`RuntimeFailure`].
+    fn processes(&self, _: Target<'_>) -> Result<Vec<i32>, RuntimeFailure> {
+        Err(self.without_verb("ps"))
+    }
+
+    /// The failure of a verb that the runtime does not have.
+    fn without_verb(&self, verb: &str) -> RuntimeFailure {
+        let message = "the runtime does not have this verb";
+        RuntimeFailure::new(FailureKind::Unsupported, self.name(), verb, message)
+    }
 
     /// What the runtime is and can do.
     ///

@@ -1,19 +1,21 @@
 //! The built-in runtime behind the trait.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use ctr_oci::{
-    CreateCall, Created, DeleteMode, KillScope, OciRuntime, RuntimeFailure, RuntimeFeatures,
-    RuntimeState, Target,
+    CreateCall, Created, DeleteMode, ExecCall, Executed, KillScope, OciRuntime, RuntimeFailure,
+    RuntimeFeatures, RuntimeState, StdioFds, Target,
 };
 use ctr_sys::{Child, Deadline, Signal, SysError, fork_helper};
 use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::children::Earlier;
-use crate::create::{self, Order, Parentage, Streams};
+use crate::create::{self, Order};
 use crate::error::{Result, RuntimeError};
-use crate::{features, verbs};
+use crate::library::{Endowment, Parentage, Streams};
+use crate::{exec, features, spec, verbs};
 
 /// The name that the runtime is known by.
 pub const BUILTIN: &str = "builtin";
@@ -26,7 +28,7 @@ pub struct Builtin;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
-    Created { pid: i32 },
+    Made { pid: i32 },
     Failed(RuntimeFailure),
 }
 
@@ -54,45 +56,76 @@ impl Builtin {
         create::in_this_process(order(target, call)).map_err(|error| failure(error, "create"))
     }
 
-    fn create_in_helper(self, target: Target<'_>, call: CreateCall<'_>) -> Result<Answer> {
-        let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
-            .map_err(|errno| SysError::new("make", "a pipe", errno.into()))?;
-        let earlier = Earlier::now()?;
-        let stdio = call.stdio;
-        let keep = [stdio.stdin, stdio.stdout, stdio.stderr, writer.as_fd()];
-        let helper = fork_helper(&keep, || {
-            send(
-                &writer,
-                &match self.create_here(target, call) {
-                    Ok(Created { pid }) => Answer::Created { pid },
-                    Err(failure) => Answer::Failed(failure),
-                },
-            )
-        })?;
-        let answer = wait(&helper, target.deadline).and_then(|end| {
-            receive(&reader).ok_or_else(|| RuntimeError::Helper {
-                end,
-                raw: String::new(),
+    /// `exec` without a fork, on the terms of [`Builtin::create_here`]. The network namespace stays the calling process' own.
+    ///
+    /// # Errors
+    /// As [`OciRuntime::exec`].
+    pub fn exec_here(
+        &self,
+        target: Target<'_>,
+        call: ExecCall<'_>,
+    ) -> std::result::Result<Executed, RuntimeFailure> {
+        let execute = || {
+            exec::in_this_process(exec::Order {
+                target,
+                process: spec::read_process(call.process)?,
+                pid_file: Some(call.pid_file),
+                endowment: endowment(call.stdio, call.console),
+                preserved: 0,
             })
-        });
-        match answer {
-            Ok(Answer::Created { .. }) => earlier.reap_intermediate()?,
-            Ok(Answer::Failed(_)) | Err(_) => earlier.end_all()?,
-        }
-        answer
+        };
+        execute().map_err(|error| failure(error, "exec"))
+    }
+}
+
+/// Has a helper make a process, which becomes a child of this one, and reaps everything else that is left of it.
+fn in_helper(
+    deadline: Deadline,
+    what: &str,
+    stdio: StdioFds<'_>,
+    make: impl FnOnce() -> std::result::Result<i32, RuntimeFailure>,
+) -> Result<Answer> {
+    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
+        .map_err(|errno| SysError::new("make", "a pipe", errno.into()))?;
+    let earlier = Earlier::now()?;
+    let keep = [stdio.stdin, stdio.stdout, stdio.stderr, writer.as_fd()];
+    let helper = fork_helper(&keep, || {
+        send(
+            &writer,
+            &match make() {
+                Ok(pid) => Answer::Made { pid },
+                Err(failure) => Answer::Failed(failure),
+            },
+        )
+    })?;
+    let answer = wait(&helper, deadline, what).and_then(|end| {
+        receive(&reader).ok_or_else(|| RuntimeError::Helper {
+            end,
+            raw: String::new(),
+        })
+    });
+    match answer {
+        Ok(Answer::Made { .. }) => earlier.reap_intermediate()?,
+        Ok(Answer::Failed(_)) | Err(_) => earlier.end_all()?,
+    }
+    answer
+}
+
+fn endowment<'a>(stdio: StdioFds<'a>, console: Option<&'a Path>) -> Endowment<'a> {
+    Endowment {
+        streams: Streams::Given([stdio.stdin, stdio.stdout, stdio.stderr]),
+        console,
+        parentage: Parentage::Sibling,
     }
 }
 
 fn order<'a>(target: Target<'a>, call: CreateCall<'a>) -> Order<'a> {
-    let stdio = call.stdio;
     Order {
         root: target.root,
         id: target.id,
         bundle: call.bundle,
         pid_file: Some(call.pid_file),
-        streams: Streams::Given([stdio.stdin, stdio.stdout, stdio.stderr]),
-        console: call.console,
-        parentage: Parentage::Sibling,
+        endowment: endowment(call.stdio, call.console),
     }
 }
 
@@ -106,13 +139,13 @@ fn send(writer: &OwnedFd, answer: &Answer) -> i32 {
     }
 }
 
-fn wait(helper: &Child, deadline: Deadline) -> Result<String> {
+fn wait(helper: &Child, deadline: Deadline, what: &str) -> Result<String> {
     if let Some(end) = helper.wait_deadline(deadline)? {
         return Ok(format!("{end:?}"));
     }
     helper.kill_and_wait()?;
     Err(RuntimeError::Deadline {
-        what: "creating the container".to_owned(),
+        what: what.to_owned(),
     })
 }
 
@@ -143,11 +176,44 @@ impl OciRuntime for Builtin {
         target: Target<'_>,
         call: CreateCall<'_>,
     ) -> std::result::Result<Created, RuntimeFailure> {
-        match self.create_in_helper(target, call) {
-            Ok(Answer::Created { pid }) => Ok(Created { pid }),
+        let stdio = call.stdio;
+        let made = in_helper(target.deadline, "creating the container", stdio, || {
+            self.create_here(target, call).map(|Created { pid }| pid)
+        });
+        match made {
+            Ok(Answer::Made { pid }) => Ok(Created { pid }),
             Ok(Answer::Failed(failure)) => Err(failure),
             Err(error) => Err(failure(error, "create")),
         }
+    }
+
+    /// As [`Builtin::create`], with the process in place of the first one.
+    fn exec(
+        &self,
+        target: Target<'_>,
+        call: ExecCall<'_>,
+    ) -> std::result::Result<Executed, RuntimeFailure> {
+        let stdio = call.stdio;
+        let made = in_helper(target.deadline, "executing the process", stdio, || {
+            self.exec_here(target, call).map(|Executed { pid }| pid)
+        });
+        match made {
+            Ok(Answer::Made { pid }) => Ok(Executed { pid }),
+            Ok(Answer::Failed(failure)) => Err(failure),
+            Err(error) => Err(failure(error, "exec")),
+        }
+    }
+
+    fn pause(&self, target: Target<'_>) -> std::result::Result<(), RuntimeFailure> {
+        verbs::pause(target).map_err(|error| failure(error, "pause"))
+    }
+
+    fn resume(&self, target: Target<'_>) -> std::result::Result<(), RuntimeFailure> {
+        verbs::resume(target).map_err(|error| failure(error, "resume"))
+    }
+
+    fn processes(&self, target: Target<'_>) -> std::result::Result<Vec<i32>, RuntimeFailure> {
+        verbs::processes(target).map_err(|error| failure(error, "ps"))
     }
 
     fn start(&self, target: Target<'_>) -> std::result::Result<(), RuntimeFailure> {

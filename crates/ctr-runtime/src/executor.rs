@@ -20,6 +20,7 @@ use rustix::io::Errno;
 
 use crate::report::{Refusal, Reporter};
 use crate::sys;
+use crate::terminal::KeeperClient;
 
 /// Where commands are looked for when the environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -37,12 +38,21 @@ pub(crate) struct Program {
     /// Descriptors that the process inherited from the caller of `create`: closed before it waits for its start, because it may wait
     /// for long, and what they refer to (locks, sockets, mounts) must not depend on it.
     pub(crate) strays: Vec<RawFd>,
+    /// Completes the terminal, if there is one.
+    pub(crate) keeper: Option<KeeperClient>,
 }
 
 impl Executor for Program {
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
         sys::close_forgotten(&self.strays);
-        let checked = command(spec).and_then(|command| command.locate().map(drop));
+        let checked = command(spec)
+            .and_then(|command| command.locate())
+            .and_then(|_| match &self.keeper {
+                Some(keeper) => keeper
+                    .complete()
+                    .map_err(|why| refusal(FailureKind::Other, &why)),
+                None => Ok(()),
+            });
         checked.map_err(|refusal| {
             self.reporter.refuse(&refusal);
             ExecutorValidationError::ArgValidationError(refusal.message)

@@ -3,7 +3,7 @@
 //! [`Builtin`] is for programs that run containers; [`oci_runtime_main`] is a whole command line runtime for those who want to call it
 //! as they would call runc. Both keep their state in the same form below the state directory that they are given.
 //!
-//! Only `create` uses the library, in a process that is given up for it; the other verbs act on what is recorded and on the kernel.
+//! Only `create` and `exec` use the library, in a process that is given up for it; the other verbs act on what is recorded and on the kernel.
 //! Around the library this crate
 //! - refuses a specification that asks for what would not be enforced (seccomp, security labels, hooks, user namespaces, …) instead of
 //!   ignoring it,
@@ -15,8 +15,8 @@
 //! - names the first process by pid and start time, so that a signal cannot reach a stranger.
 //!
 //! # Limitations
-//! No `exec`, no `pause` and `update`, no hooks, no seccomp, no user namespaces; the systemd cgroup driver is not
-//! supported. A frozen cgroup is not thawed when a container is killed.
+//! No hooks, no seccomp, no user namespaces; the systemd cgroup driver is not
+//! supported.
 #![deny(unsafe_code)]
 
 mod bpf;
@@ -26,8 +26,10 @@ mod cli;
 mod create;
 mod devices;
 mod error;
+mod exec;
 mod executor;
 mod features;
+mod library;
 mod library_log;
 mod record;
 mod report;
@@ -38,6 +40,7 @@ mod spec;
 )]
 mod sys;
 mod terminal;
+mod update;
 mod verbs;
 
 pub use builtin::{BUILTIN, Builtin};

@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ctr_sys::{BootId, PidRef, PidStamp, Sync, create_private_dir, remove_tree, replace_file};
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Process, Spec};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,9 @@ pub(crate) struct Record {
     pub(crate) boot_id: BootId,
     /// How far it got.
     pub(crate) phase: Phase,
+    /// When it was created: nanoseconds since 1970 UTC. 0 in records of before this was kept.
+    #[serde(default)]
+    pub(crate) created_ns: i64,
 }
 
 impl Record {
@@ -61,6 +64,7 @@ impl Record {
             init,
             boot_id: BootId::current()?,
             phase: Phase::Created,
+            created_ns: ctr_sys::now_ns(),
         })
     }
 
@@ -70,6 +74,23 @@ impl Record {
             return Ok(None);
         }
         Ok(PidRef::open(self.init)?)
+    }
+}
+
+/// A file that is removed with the value: what is left after a kill goes with the container.
+#[derive(Debug)]
+pub(crate) struct ProcessFile(PathBuf);
+
+impl ProcessFile {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for ProcessFile {
+    fn drop(&mut self) {
+        // Nobody reads it again; it would only lie there until the container goes.
+        drop(std::fs::remove_file(&self.0));
     }
 }
 
@@ -95,8 +116,29 @@ impl Place {
         })
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(crate) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The ids of all containers below `root`, sorted.
+    pub(crate) fn ids(root: &Path) -> Result<Vec<String>> {
+        let entries = match std::fs::read_dir(root) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(RuntimeError::at("read", root)(error)),
+        };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(RuntimeError::at("read", root))?.file_name();
+            let id = name.to_str().and_then(|name| name.strip_prefix(".ctr-"));
+            ids.extend(id.map(str::to_owned));
+        }
+        ids.sort();
+        Ok(ids)
     }
 
     /// The directory that is given to the library as a bundle.
@@ -158,9 +200,14 @@ impl Place {
         self.write("record.json", record)
     }
 
+    /// The claimed specification, if there is one.
+    pub(crate) fn claimed(&self) -> Result<Option<Spec>> {
+        self.read("config.json")
+    }
+
     /// The cgroup that the claimed specification names; `None` when there is no such specification.
     pub(crate) fn claimed_cgroup(&self) -> Result<Option<String>> {
-        let spec: Option<Spec> = self.read("config.json")?;
+        let spec = self.claimed()?;
         let linux = spec.and_then(|spec| spec.linux().clone());
         let path = linux.and_then(|linux| linux.cgroups_path().clone());
         Ok(path.and_then(|path| path.to_str().map(str::to_owned)))
@@ -171,6 +218,14 @@ impl Place {
         remove_tree(&self.library_directory())?;
         remove_tree(&self.own_directory())?;
         Ok(())
+    }
+
+    /// Writes a process to be executed in the container where the library reads it, and tells where that is. The file goes with the
+    /// value.
+    pub(crate) fn write_process(&self, process: &Process) -> Result<ProcessFile> {
+        let name = format!("process-{}.json", std::process::id());
+        self.write(&name, process)?;
+        Ok(ProcessFile(self.own_directory().join(name)))
     }
 
     fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {

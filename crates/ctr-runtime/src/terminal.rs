@@ -6,16 +6,21 @@
 //! resolved for that, so nothing in the container's files can lead it elsewhere.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::sync::Arc;
 
-use ctr_sys::{PidRef, SysError};
+use ctr_sys::{Child, fork_helper, recv_packet, send_packet, seqpacket_pair};
 use oci_spec::runtime::Process;
-use rustix::process::{PidfdGetfdFlags, Uid};
+use rustix::fs::FileType;
+use rustix::process::Uid;
 use rustix::termios::Winsize;
 
 use crate::error::{Result, RuntimeError};
+
+/// The major device number of the slaves of pseudo-terminals.
+const PSEUDO_TERMINAL: u32 = 136;
 
 /// What a process gets for standard streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,32 +66,96 @@ impl Terminal {
             )),
         }
     }
+}
 
-    /// Gives the terminal of a process that waits for its start to its user, who could otherwise not open it by its name, and sets its size.
-    pub(crate) fn complete(self, process: &PidRef, user: u32) -> Result<()> {
-        let Self::New(size) = self else {
-            return Ok(());
+/// A process that has kept the rights to complete a terminal, for one that has given them up.
+///
+/// The library makes the terminal, drops privileges and executes the command in one go; what is in between is done in the process itself. So
+/// that process hands its terminal to this one and waits for it.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    process: Child,
+    client: KeeperClient,
+}
+
+/// The end of the process that has a terminal. Clones share the descriptor.
+#[derive(Clone, Debug)]
+pub(crate) struct KeeperClient(Arc<OwnedFd>);
+
+/// The answer of a keeper that has done its work; any other is an error for people.
+const DONE: &[u8] = b"done";
+/// No answer is longer.
+const ANSWER_LIMIT: usize = 1024;
+
+impl Keeper {
+    /// Starts the process, if there is a terminal to look after. It ends with the calling process.
+    pub(crate) fn start(terminal: Terminal, user: u32) -> Result<Option<Self>> {
+        let Terminal::New(size) = terminal else {
+            return Ok(None);
         };
-        let fail = |operation: &'static str| {
-            move |errno: rustix::io::Errno| {
-                RuntimeError::from(SysError::new(operation, "the terminal", errno.into()))
-            }
-        };
-        let own = rustix::process::pidfd_getfd(process.as_fd(), 0, PidfdGetfdFlags::empty());
-        let terminal = own.map_err(fail("reach"))?;
-        rustix::fs::fchown(&terminal, Some(Uid::from_raw(user)), None)
-            .map_err(fail("give away"))?;
-        let Some((rows, columns)) = size else {
-            return Ok(());
-        };
-        let size = Winsize {
-            ws_row: rows,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        rustix::termios::tcsetwinsize(&terminal, size).map_err(fail("set the size of"))
+        let (client, server) = seqpacket_pair()?;
+        let process = fork_helper(&[server.as_fd()], || serve(server.as_fd(), user, size))?;
+        let client = KeeperClient(Arc::new(client));
+        Ok(Some(Self { process, client }))
     }
+
+    pub(crate) fn client(&self) -> KeeperClient {
+        self.client.clone()
+    }
+
+    /// Ends and reaps the process, whether it was asked or not.
+    pub(crate) fn end(self) -> Result<()> {
+        Ok(self.process.kill_and_wait().map(drop)?)
+    }
+}
+
+impl KeeperClient {
+    /// Has the terminal on standard input completed; the error is one line.
+    pub(crate) fn complete(&self) -> std::result::Result<(), String> {
+        let failed = |error: io::Error| format!("cannot complete the terminal: {error}");
+        let terminal = rustix::stdio::stdin();
+        send_packet(self.0.as_fd(), b"complete", &[terminal]).map_err(failed)?;
+        let answer = recv_packet(self.0.as_fd(), ANSWER_LIMIT).map_err(failed)?;
+        if answer.bytes == DONE {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&answer.bytes);
+        Err(format!("cannot complete the terminal: {text}"))
+    }
+}
+
+/// The life of a keeper: one request. Its result is the exit code.
+fn serve(server: BorrowedFd<'_>, user: u32, size: Option<(u16, u16)>) -> i32 {
+    let terminal = match recv_packet(server, ANSWER_LIMIT) {
+        Ok(mut packet) if packet.fds.len() == 1 => packet.fds.remove(0),
+        // Nobody has got as far as having a terminal.
+        Ok(_) | Err(_) => return 1,
+    };
+    let sent = match complete(&terminal, user, size) {
+        Ok(()) => send_packet(server, DONE, &[]),
+        Err(error) => send_packet(server, error.to_string().as_bytes(), &[]),
+    };
+    i32::from(sent.is_err())
+}
+
+/// Gives a terminal to its user, who could otherwise not open it by its name, and sets its size.
+fn complete(terminal: &OwnedFd, user: u32, size: Option<(u16, u16)>) -> io::Result<()> {
+    let stat = rustix::fs::fstat(terminal)?;
+    let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+    if !is_device || rustix::fs::major(stat.st_rdev) != PSEUDO_TERMINAL {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    rustix::fs::fchown(terminal, Some(Uid::from_raw(user)), None)?;
+    let Some((rows, columns)) = size else {
+        return Ok(());
+    };
+    let size = Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    Ok(rustix::termios::tcsetwinsize(terminal, size)?)
 }
 
 /// Looked at before anything is made: the library's words for a missing socket do not name it.

@@ -1,4 +1,4 @@
-//! `start`, `state`, `kill` and `delete`: without the library, and without side effects on the calling process, which may have threads.
+//! `start`, `state`, `kill`, `pause`, `resume`, `ps` and `delete`: without the library, and without side effects on the calling process, which may have threads.
 
 use std::io::Write;
 use std::os::fd::AsRawFd;
@@ -19,13 +19,16 @@ const START_SOCKET: &str = "notify.sock";
 /// Killed processes that take longer to die than this hang in the kernel; waiting on would hang the caller too.
 const DEATH_LIMIT: Duration = Duration::from_secs(10);
 
+/// A process that hangs in the kernel is not frozen before it comes back from there.
+const FREEZER_LIMIT: Duration = Duration::from_secs(10);
+
 /// A container with all that is known of it.
 #[derive(Debug)]
 pub(crate) struct Found {
-    place: Place,
+    pub(crate) place: Place,
     /// `None`: a create is under way, or was cut short.
     pub(crate) record: Option<Record>,
-    process: Option<PidRef>,
+    pub(crate) process: Option<PidRef>,
 }
 
 impl Found {
@@ -43,26 +46,31 @@ impl Found {
         })
     }
 
-    pub(crate) fn state(&self) -> RuntimeState {
+    pub(crate) fn state(&self) -> Result<RuntimeState> {
         let status = match (&self.record, &self.process) {
             (None, _) => RuntimeStatus::Creating,
             (Some(_), None) => RuntimeStatus::Stopped,
             (Some(record), Some(_)) => match record.phase {
                 Phase::Created => RuntimeStatus::Created,
+                // Not recorded: whoever freezes the group, the container is paused.
+                Phase::Started if Cgroups::detect()?.is_frozen(&record.cgroup)? => {
+                    RuntimeStatus::Paused
+                }
                 Phase::Started => RuntimeStatus::Running,
             },
         };
-        RuntimeState {
+        Ok(RuntimeState {
             status,
             pid: self.process.as_ref().map(|process| process.stamp().pid),
-        }
+        })
     }
 
-    fn wrong_status(&self) -> RuntimeError {
-        RuntimeError::WrongStatus {
+    /// The error of a verb that does not fit the status; or why the status cannot be told.
+    pub(crate) fn wrong_status(&self) -> Result<RuntimeError> {
+        Ok(RuntimeError::WrongStatus {
             id: self.place.id().to_owned(),
-            status: status_word(self.state().status),
-        }
+            status: status_word(self.state()?.status),
+        })
     }
 }
 
@@ -78,13 +86,13 @@ pub(crate) fn status_word(status: RuntimeStatus) -> &'static str {
 }
 
 pub(crate) fn state(target: Target<'_>) -> Result<RuntimeState> {
-    Ok(Found::new(target)?.state())
+    Found::new(target)?.state()
 }
 
 pub(crate) fn start(target: Target<'_>) -> Result<()> {
     let found = Found::new(target)?;
-    let (Some(record), RuntimeStatus::Created) = (&found.record, found.state().status) else {
-        return Err(found.wrong_status());
+    let (Some(record), RuntimeStatus::Created) = (&found.record, found.state()?.status) else {
+        return Err(found.wrong_status()?);
     };
     // Recorded first: if we die in between, the container is taken for one that runs and waits for nothing, and is killed as such;
     // the other way round a running program could be deleted as "only created".
@@ -112,13 +120,19 @@ fn notify(directory: &Path) -> Result<()> {
 pub(crate) fn kill(target: Target<'_>, signal: Signal, scope: KillScope) -> Result<()> {
     let found = Found::new(target)?;
     match scope {
-        KillScope::Init => match &found.process {
-            Some(process) => Ok(process.signal(signal).map(drop)?),
-            None => Err(found.wrong_status()),
+        KillScope::Init => match (&found.record, &found.process) {
+            (Some(record), Some(process)) => {
+                process.signal(signal)?;
+                if signal == Signal::KILL {
+                    Cgroups::detect()?.thaw_for_death(&record.cgroup)?;
+                }
+                Ok(())
+            }
+            (_, _) => Err(found.wrong_status()?),
         },
         KillScope::All => match &found.record {
             Some(record) => signal_all(&record.cgroup, signal, target.deadline),
-            None => Err(found.wrong_status()),
+            None => Err(found.wrong_status()?),
         },
     }
 }
@@ -151,6 +165,48 @@ fn kill_all(cgroups: &Cgroups, cgroup: &str, deadline: Deadline) -> Result<()> {
     })
 }
 
+/// Freezes the container's processes; they are thawed again when they do not all stand still until the deadline.
+pub(crate) fn pause(target: Target<'_>) -> Result<()> {
+    let cgroup = cgroup_in(target, RuntimeStatus::Running)?;
+    if Cgroups::detect()?.freeze(&cgroup, freezer_deadline(target))? {
+        return Ok(());
+    }
+    Err(RuntimeError::Deadline {
+        what: format!("freezing cgroup {cgroup}"),
+    })
+}
+
+pub(crate) fn resume(target: Target<'_>) -> Result<()> {
+    let cgroup = cgroup_in(target, RuntimeStatus::Paused)?;
+    if Cgroups::detect()?.thaw(&cgroup, freezer_deadline(target))? {
+        return Ok(());
+    }
+    Err(RuntimeError::Deadline {
+        what: format!("thawing cgroup {cgroup}"),
+    })
+}
+
+/// The cgroup of a container that must have a status.
+fn cgroup_in(target: Target<'_>, wanted: RuntimeStatus) -> Result<String> {
+    let found = Found::new(target)?;
+    match &found.record {
+        Some(record) if found.state()?.status == wanted => Ok(record.cgroup.clone()),
+        Some(_) | None => Err(found.wrong_status()?),
+    }
+}
+
+fn freezer_deadline(target: Target<'_>) -> Deadline {
+    target.deadline.min(Deadline::after(FREEZER_LIMIT))
+}
+
+/// The pids in the container's cgroup and below, in ascending order.
+pub(crate) fn processes(target: Target<'_>) -> Result<Vec<i32>> {
+    match Found::new(target)?.record {
+        Some(record) => Ok(Cgroups::detect()?.processes(&record.cgroup)?),
+        None => Ok(Vec::new()),
+    }
+}
+
 pub(crate) fn delete(target: Target<'_>, mode: DeleteMode) -> Result<()> {
     let place = Place::new(target.root, target.id)?;
     match (mode, Found::new(target)) {
@@ -158,13 +214,13 @@ pub(crate) fn delete(target: Target<'_>, mode: DeleteMode) -> Result<()> {
         // What cannot be read can still be removed.
         (DeleteMode::Force, _) => discard(&place, &Cgroups::detect()?, target.deadline),
         (DeleteMode::Stopped, Err(error)) => Err(error),
-        (DeleteMode::Stopped, Ok(found)) => match found.state().status {
+        (DeleteMode::Stopped, Ok(found)) => match found.state()?.status {
             // As with runc and crun: a container whose program has not been started has nothing to lose.
             RuntimeStatus::Created | RuntimeStatus::Stopped => {
                 discard(&place, &Cgroups::detect()?, target.deadline)
             }
             RuntimeStatus::Creating | RuntimeStatus::Running | RuntimeStatus::Paused => {
-                Err(found.wrong_status())
+                Err(found.wrong_status()?)
             }
         },
     }

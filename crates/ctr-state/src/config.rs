@@ -194,7 +194,7 @@ pub enum AutoRemove {
 pub struct RuntimeRef {
     /// Its name, as in "crun".
     pub name: String,
-    /// Its program, when that was given as a path.
+    /// Its program, when that was given as a path or configured; else it is looked for by its name.
     #[serde(default, with = "path_text::option")]
     pub path: Option<PathBuf>,
 }
@@ -233,6 +233,8 @@ pub enum LogDriver {
     K8sFile,
     /// To the journal of the host.
     Journald,
+    /// Not at all: its standard streams are those of whoever starts it.
+    Passthrough,
 }
 
 impl LogDriver {
@@ -241,6 +243,7 @@ impl LogDriver {
         ("k8s-file", Self::K8sFile),
         ("journald", Self::Journald),
         ("none", Self::None),
+        ("passthrough", Self::Passthrough),
         // Users of other engines write this and mean a file.
         ("json-file", Self::K8sFile),
     ];
@@ -251,6 +254,7 @@ impl LogDriver {
             Self::None => "none",
             Self::K8sFile => "k8s-file",
             Self::Journald => "journald",
+            Self::Passthrough => "passthrough",
         }
     }
 }
@@ -266,7 +270,7 @@ impl std::str::FromStr for LogDriver {
 
 /// A text that is no log driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the log drivers are k8s-file (also as json-file), journald and none")]
+#[error("the log drivers are k8s-file (also as json-file), journald, none and passthrough")]
 pub struct UnknownLogDriver;
 
 #[cfg(test)]

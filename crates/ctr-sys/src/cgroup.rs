@@ -33,6 +33,15 @@ pub enum CgroupMode {
 }
 
 impl CgroupMode {
+    /// Whether it is [`CgroupMode::Unified`], by one `statfs(2)`: that much cheaper than [`Cgroups::detect`] where there are many mounts.
+    ///
+    /// # Errors
+    /// When nothing is mounted on `/sys/fs/cgroup` that can be looked at.
+    pub fn is_unified() -> SysResult<bool> {
+        let found = rustix::fs::statfs(ROOT).context("stat", || ROOT.to_owned())?;
+        Ok(found.f_type == CGROUP2_MAGIC)
+    }
+
     /// The word that people use: `v1`, `hybrid`, `v2`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -44,7 +53,7 @@ impl CgroupMode {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+pub(crate) enum Version {
     One,
     Two,
 }
@@ -56,6 +65,8 @@ pub struct Cgroups {
 }
 
 const ROOT: &str = "/sys/fs/cgroup";
+/// `CGROUP2_SUPER_MAGIC` of linux/magic.h.
+const CGROUP2_MAGIC: rustix::fs::FsWord = 0x6367_7270;
 /// Between two attempts to remove a group whose last processes are being reaped.
 const REMOVE_ATTEMPTS: u32 = 50;
 
@@ -106,7 +117,7 @@ impl Cgroups {
         self.mounts.iter().map(|(_, path)| path.as_path())
     }
 
-    fn directories(&self, path: &str) -> impl Iterator<Item = (Version, PathBuf)> {
+    pub(crate) fn directories(&self, path: &str) -> impl Iterator<Item = (Version, PathBuf)> {
         let relative = path.trim_start_matches('/').to_owned();
         self.mounts
             .iter()
@@ -175,7 +186,42 @@ impl Cgroups {
         Ok(pids)
     }
 
-    /// Kills every process of the group and waits for them; true when none is left at the deadline.
+    /// What a control file of the group says; `None` where no hierarchy has it for this group.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn read_control(&self, path: &str, file: &str) -> SysResult<Option<String>> {
+        let Some(control) = self.control(path, file) else {
+            return Ok(None);
+        };
+        let text = std::fs::read_to_string(&control);
+        text.map(Some)
+            .context("read", || control.display().to_string())
+    }
+
+    /// Writes a control file of the group.
+    ///
+    /// # Errors
+    /// When no hierarchy has it, or the kernel refuses the value.
+    pub fn write_control(&self, path: &str, file: &str, value: &str) -> SysResult<()> {
+        match self.control(path, file) {
+            Some(control) => write_existing(&control, value),
+            None => Err(SysError::invalid(
+                "write",
+                format!("{file} of cgroup {path}"),
+                "the kernel has no such control here",
+            )),
+        }
+    }
+
+    fn control(&self, path: &str, file: &str) -> Option<PathBuf> {
+        let mut files = self
+            .directories(path)
+            .map(|(_, directory)| directory.join(file));
+        files.find(|control| control.exists())
+    }
+
+    /// Kills every process of the group, frozen or not, and waits for them; true when none is left at the deadline.
     ///
     /// # Errors
     /// When a group cannot be read or a process not be signalled.
@@ -197,6 +243,7 @@ impl Cgroups {
             for process in &held {
                 process.signal(Signal::KILL)?;
             }
+            self.thaw_for_death(path)?;
             for process in &held {
                 if !process.wait(deadline)? {
                     return Ok(false);
@@ -273,7 +320,7 @@ fn inherit_cpuset(directory: &Path) {
 }
 
 /// Control files take a value in one write and are never created.
-fn write_existing(path: &Path, value: &str) -> SysResult<()> {
+pub(crate) fn write_existing(path: &Path, value: &str) -> SysResult<()> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     let name = || path.display().to_string();
     let file = rustix::fs::open(path, flags, Mode::empty()).context("open", name)?;

@@ -27,6 +27,7 @@ mod child;
 mod deadline;
 mod error;
 mod fork;
+mod freezer;
 mod launch;
 mod liveness;
 mod lock;

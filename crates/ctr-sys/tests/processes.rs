@@ -203,6 +203,19 @@ fn liveness() {
     assert_eq!(Liveness::probe(&path).unwrap(), None);
 }
 
+/// Leaves the group frozen.
+fn freeze(groups: &Cgroups, path: &str) {
+    let deadline = Deadline::never();
+    assert!(!groups.is_frozen(path).unwrap());
+    assert!(groups.freeze(path, deadline).unwrap());
+    assert!(groups.is_frozen(path).unwrap());
+    assert!(groups.thaw(path, deadline).unwrap());
+    assert!(!groups.is_frozen(path).unwrap());
+    assert!(groups.freeze(path, deadline).unwrap());
+    assert!(!groups.is_frozen("/no-such-group").unwrap());
+    groups.freeze("/no-such-group", deadline).unwrap_err();
+}
+
 fn groups() {
     let groups = Cgroups::detect().unwrap();
     let path = format!("/ctr-sys-test-{}", std::process::id());
@@ -211,20 +224,25 @@ fn groups() {
         launch = launch.cgroup(groups.open_unified(&path).unwrap().unwrap());
         let child = launch.spawn().unwrap();
         assert_eq!(groups.processes(&path).unwrap(), [child.pid()]);
+        freeze(&groups, &path);
         assert!(groups.kill_all(&path, Deadline::never()).unwrap());
         child.wait().unwrap();
     } else {
         let inside = groups.clone();
         let path_inside = path.clone();
-        let child = fork_helper(&[], move || {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        let child = fork_helper(&[write.as_fd()], || {
             let entered = inside.enter(&path_inside);
+            let _ = rustix::io::write(&write, &[u8::from(entered.is_ok())]);
             std::thread::sleep(Duration::from_secs(if entered.is_ok() { 1000 } else { 0 }));
             1
         })
         .unwrap();
-        while groups.processes(&path).unwrap() != [child.pid()] {
-            assert!(PidRef::capture(child.pid()).unwrap().is_some());
-        }
+        let mut entered = [0];
+        rustix::io::read(&read, &mut entered).unwrap();
+        assert_eq!(entered, [1]);
+        assert_eq!(groups.processes(&path).unwrap(), [child.pid()]);
+        freeze(&groups, &path);
         assert!(groups.kill_all(&path, Deadline::never()).unwrap());
         assert_eq!(child.wait().unwrap(), ExitStatus::Signaled(Signal::KILL));
     }

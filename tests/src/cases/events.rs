@@ -16,6 +16,7 @@ cases! {
     Full times_cut_the_past,
     Full wrong_words_are_refused,
     Full a_label_forges_no_event,
+    Full a_label_is_no_exit,
     Full a_follower_sees_what_happens_until_it_is_ended,
     Full a_follower_ends_with_its_reader,
 }
@@ -226,6 +227,28 @@ fn a_label_forges_no_event(env: &Env) -> Result<()> {
     }
     let events = all(env, &[])?;
     ensure!(events[0]["Attributes"]["x"] == forged[2..], "{events:?}");
+    Ok(())
+}
+
+fn a_label_is_no_exit(env: &Env) -> Result<()> {
+    let labels = [
+        "--label",
+        "containerExitCode=7",
+        "--label",
+        "oomKilled=true",
+    ];
+    env.create("never", &labels, &["true"])?;
+    env.remove("never")?;
+    env.create("ran", &labels, &["true"])?;
+    env.ctr(&["start", "-a", "ran"])?.ok()?;
+    env.remove("ran")?;
+    for event in all(env, &[])? {
+        let ended =
+            event["Name"] == "ran" && matches!(event["Status"].as_str(), Some("died" | "remove"));
+        let code = &event["ContainerExitCode"];
+        ensure!(if ended { *code == 0 } else { code.is_null() }, "{event}");
+        ensure!(event["OOMKilled"].is_null(), "{event}");
+    }
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use crate::harness::env::Env;
 
 cases! {
     Full inspect_has_the_fields_of_podman,
+    Full inspect_before_a_run,
     Full inspect_tells_what_a_run_was_given,
     Full inspect_of_several,
     Full inspect_escapes_what_others_chose,
@@ -62,7 +63,7 @@ fn inspect_has_the_fields_of_podman(env: &Env) -> Result<()> {
     output.one_error(&["i"])
 }
 
-fn inspect_tells_what_a_run_was_given(env: &Env) -> Result<()> {
+fn inspect_before_a_run(env: &Env) -> Result<()> {
     let value = |name: &str| env.inspect(name);
     env.create(
         "root",
@@ -119,9 +120,13 @@ fn inspect_tells_what_a_run_was_given(env: &Env) -> Result<()> {
     ] {
         ensure!(made.pointer(field) == Some(&expected), "{field}: {made}");
     }
+    env.ctr(&["rm", "root", "number", "name"])?.ok()?;
+    Ok(())
+}
 
-    env.ctr(&["start", "root"])?.prints("root\n")?;
-    let runs = value("root")?;
+fn inspect_tells_what_a_run_was_given(env: &Env) -> Result<()> {
+    env.detached("root", &[], "sleep 1000")?;
+    let runs = env.inspect("root")?;
     let pid = env.state_number("root", "Pid")?;
     let status =
         std::fs::read_to_string(format!("/proc/{pid}/status")).context("read the status")?;
@@ -156,7 +161,6 @@ fn inspect_tells_what_a_run_was_given(env: &Env) -> Result<()> {
         variables.iter().any(|entry| entry == "HOME=/root"),
         "{variables:?}"
     );
-    env.ctr(&["rm", "number", "name"])?.ok()?;
     Ok(())
 }
 

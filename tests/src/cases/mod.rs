@@ -14,6 +14,8 @@ pub(crate) mod inspecting;
 pub(crate) mod lifecycle;
 pub(crate) mod listing;
 pub(crate) mod load;
+pub(crate) mod logs;
+pub(crate) mod logs_disk;
 pub(crate) mod names;
 pub(crate) mod network;
 pub(crate) mod readers;
@@ -33,6 +35,8 @@ use crate::harness::case::Case;
 /// The longest first, so that none of them is left alone at the end.
 const TABLES: &[&[Case]] = &[
     load::CASES,
+    logs_disk::CASES,
+    logs::CASES,
     crash::CASES,
     streams::CASES,
     short_lives::CASES,

@@ -17,6 +17,7 @@ cases! {
     Full stdin_is_empty_unless_asked,
     Core much_output_arrives_whole,
     Full not_removed_without_rm,
+    Core passthrough,
 }
 
 fn output_and_exit_code(env: &Env) -> Result<()> {
@@ -130,4 +131,27 @@ fn not_removed_without_rm(env: &Env) -> Result<()> {
     env.ctr(&["logs", "kept"])?.prints("x\n")?;
     env.ctr(&["wait", "kept"])?.prints("6\n")?;
     env.ctr(&["rm", "kept"])?.prints("kept\n")
+}
+
+/// The container's streams are the caller's own, and nothing is kept of what goes through them.
+fn passthrough(env: &Env) -> Result<()> {
+    let words = env.run_words(
+        &["--log-driver", "passthrough"],
+        &["sh", "-c", "cat; echo err >&2; exit 4"],
+    );
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let output = env.call(&words).stdin(b"in\n").output()?;
+    ensure!(
+        (output.code, output.out().as_str(), output.err().as_str()) == (4, "in\n", "err\n"),
+        "{output}"
+    );
+    env.run(&["-t", "--log-driver", "passthrough"], &["true"])?
+        .refused(125, &["passthrough", "terminal"])?;
+    let kept = ["run", "--name", "p", "--log-driver", "passthrough"];
+    let rootfs = env.rootfs();
+    env.ctr(&[&kept[..], &["--rootfs", &rootfs, "echo", "x"]].concat())?
+        .prints("x\n")?;
+    env.ctr(&["logs", "p"])?
+        .refused(125, &["no logs", "passthrough"])?;
+    env.ctr(&["rm", "p"])?.prints("p\n")
 }

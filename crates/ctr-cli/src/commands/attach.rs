@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
         ..Wanted::named(&args.names)
     };
     let selected = wanted.selection()?.one("attach")?;
-    let mut client = Client::new(&args.client, Streams::all(Use::Yes))?;
+    let mut client = Client::new(&args.client, Streams::all(Use::Yes), context)?;
     let signals = signals::block()?;
     let engine = context.open()?;
     let target = selected.find(&engine)?;

@@ -4,9 +4,11 @@ use ctr_core::{SessionIo, SignalProxy};
 use ctr_exec::{DetachKeys, WindowSize, is_terminal};
 use ctr_sys::SignalFd;
 
+use crate::commands::Context;
 use crate::error::CommandError;
 use crate::io::Io;
 use crate::parse::boolean::boolean;
+use crate::settings;
 
 /// The flags of every attached client.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -85,9 +87,13 @@ impl Client {
     ///
     /// # Errors
     /// Keys or a word that cannot be read.
-    pub(crate) fn new(options: &ClientOptions, streams: Streams) -> Result<Self, CommandError> {
+    pub(crate) fn new(
+        options: &ClientOptions,
+        streams: Streams,
+        context: &Context,
+    ) -> Result<Self, CommandError> {
         let detach_keys = match &options.detach_keys {
-            None => DetachKeys::usual(),
+            None => settings::detach_keys(&context.globals, &context.host)?,
             Some(text) => text
                 .parse()
                 .map_err(|refused| CommandError::flag("--detach-keys", refused))?,
@@ -138,6 +144,8 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Globals;
+    use crate::testing::host;
 
     #[test]
     fn named_streams_and_no_others() {
@@ -166,7 +174,11 @@ mod tests {
     #[test]
     fn bad_flags_are_named() {
         let refused = |options: ClientOptions| {
-            let client = Client::new(&options, Streams::all(Use::No));
+            let context = Context {
+                globals: Globals::default(),
+                host: host(),
+            };
+            let client = Client::new(&options, Streams::all(Use::No), &context);
             client.unwrap_err().message().to_owned()
         };
         let keys = refused(ClientOptions {

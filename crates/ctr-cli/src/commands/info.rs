@@ -20,6 +20,11 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     match format {
         Format::Json => io.block(&pretty(&info)?),
         Format::Text => {
+            let mut info = info;
+            // Pages of options that nobody reads; they are there in the other form.
+            for runtime in &mut info.runtimes {
+                runtime.features_document = None;
+            }
             let value = serde_json::to_value(&info)
                 .map_err(|error| CommandError::failed(format!("show the information: {error}")))?;
             io.block(&outline(&value));

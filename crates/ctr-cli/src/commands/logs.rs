@@ -1,8 +1,9 @@
 //! `logs`: what containers wrote, stream by stream, byte by byte.
 
-use ctr_core::{Container, Engine, FollowLog, LogRequest};
+use ctr_core::{Container, FollowLog, LogRequest};
 
 use crate::commands::Context;
+use crate::commands::targets::{Wanted, find};
 use crate::error::{CommandError, Outcome};
 use crate::io::Io;
 use crate::parse::{number, time};
@@ -46,14 +47,23 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     let since = args.since.as_deref();
     let since_ns = since.map(|text| time::moment("--since", text, now));
     // Who follows means a duration from now on, who looks back one before now.
-    let until = args.until.as_deref().map(|text| match args.follow {
-        true => time::moment_ahead("--until", text, now),
-        false => time::moment("--until", text, now),
-    });
+    let moment = if args.follow {
+        time::moment_ahead
+    } else {
+        time::moment
+    };
+    let until = args.until.as_deref();
+    let until = until.map(|text| moment("--until", text, now));
     let (since_ns, until_ns) = (since_ns.transpose()?, until.transpose()?);
     let tail = tail(args.tail.as_deref())?;
+    let wanted = Wanted {
+        latest: args.latest,
+        ..Wanted::named(&args.containers)
+    };
+    let selection = wanted.selection()?;
     let engine = context.open()?;
-    let containers = containers(args, &engine)?;
+    let targets = find(&engine, &selection)?.into_iter();
+    let containers: Vec<Container<'_>> = targets.map(|target| target.container).collect();
     let mut writer = LogWriter::new(labels(args, &containers)?, times(args));
     let [_, output, _] = io.descriptors();
     let request = LogRequest {
@@ -82,23 +92,6 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     }
     writer.write(io);
     Ok(Outcome::Done)
-}
-
-fn containers<'e>(args: &Args, engine: &'e Engine) -> Result<Vec<Container<'e>>, CommandError> {
-    match (args.latest, &args.containers[..]) {
-        (false, []) => Err(CommandError::failed(
-            "the name or id of a container is missing",
-        )),
-        (false, names) => names.iter().map(|name| Ok(engine.find(name)?)).collect(),
-        (true, []) => {
-            let latest = engine.list()?.pop();
-            let latest = latest.ok_or_else(|| CommandError::failed("there is no container"))?;
-            Ok(vec![engine.find(latest.snapshot().id().as_str())?])
-        }
-        (true, _) => Err(CommandError::failed(
-            "--latest and names of containers exclude each other",
-        )),
-    }
 }
 
 /// What the lines of each container begin with.

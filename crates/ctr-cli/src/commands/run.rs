@@ -4,7 +4,7 @@ use ctr_core::{
     Attach, Container, CreateRequest, EngineError, ForegroundRequest, RemoveMode, RemoveRequest,
     StartRequest, Started,
 };
-use ctr_state::{AutoRemove, StdinMode};
+use ctr_state::{AutoRemove, LogDriver, StdinMode};
 
 use crate::commands::Context;
 use crate::commands::client::{Client, ClientOptions, Streams, Use};
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     } else {
         Use::No
     };
-    let client = Client::new(&args.client, Streams::named(&args.attach, stdin)?)?;
+    let client = Client::new(&args.client, Streams::named(&args.attach, stdin)?, context)?;
     let mut request = request(&args.options, context)?;
     if args.detach {
         if !args.attach.is_empty() {
@@ -65,9 +65,20 @@ fn in_background(
     let auto_remove = request.auto_remove;
     let start = StartRequest {
         attach: Attach::None,
+        streams: Some(io.descriptors()),
     };
     let (container, _) = started(engine.run(request, start)?, auto_remove, io)?;
-    io.line(container.id().as_str());
+    // A container that has this program's own output must find it empty.
+    if container
+        .snapshot()?
+        .config()
+        .map_err(EngineError::from)?
+        .log
+        .driver
+        != LogDriver::Passthrough
+    {
+        io.line(container.id().as_str());
+    }
     Ok(Outcome::Done)
 }
 
@@ -84,6 +95,7 @@ fn in_foreground(
     let foreground = ForegroundRequest {
         signals: &signals,
         window: Client::window(io),
+        streams: Some(io.descriptors()),
     };
     let created = engine.run_foreground(request, foreground)?;
     let (container, started) = started(created, auto_remove, io)?;

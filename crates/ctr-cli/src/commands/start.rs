@@ -62,9 +62,10 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     }
     let engine = context.open()?;
     let targets = find(&engine, &selection)?;
-    Ok(for_each(targets, io, |target, _| {
+    Ok(for_each(targets, io, |target, io| {
         target.container.start(StartRequest {
             attach: Attach::None,
+            streams: Some(io.descriptors()),
         })?;
         Ok(())
     }))
@@ -77,13 +78,14 @@ fn attached(
     io: &mut Io,
 ) -> Result<Outcome, CommandError> {
     let stdin = if args.interactive { Use::Yes } else { Use::No };
-    let client = Client::new(&args.client, Streams::all(stdin))?;
+    let client = Client::new(&args.client, Streams::all(stdin), context)?;
     let signals = signals::block()?;
     let engine = context.open()?;
     let target = selected.find(&engine)?;
     let foreground = ForegroundRequest {
         signals: &signals,
         window: Client::window(io),
+        streams: Some(io.descriptors()),
     };
     match target.container.start_foreground(foreground)? {
         Started::Attached(session) => follow(session, &target.label, client.io(io, &signals), io),

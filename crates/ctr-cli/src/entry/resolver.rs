@@ -5,8 +5,8 @@ use std::path::Path;
 use ctr_monitor::RuntimeResolver;
 use ctr_monitor::protocol::{RuntimeKind, RuntimeSpec};
 use ctr_oci::{
-    CliRuntime, CliRuntimeConfig, CreateCall, Created, DeleteMode, KillScope, OciRuntime,
-    RuntimeFailure, RuntimeFeatures, RuntimeState, Target,
+    CliRuntime, CliRuntimeConfig, CreateCall, Created, DeleteMode, ExecCall, Executed, KillScope,
+    OciRuntime, RuntimeFailure, RuntimeFeatures, RuntimeState, Target,
 };
 use ctr_runtime::Builtin;
 use ctr_sys::{Deadline, Signal};
@@ -40,6 +40,22 @@ impl OciRuntime for InThisProcess {
 
     fn create(&self, target: Target<'_>, call: CreateCall<'_>) -> Result<Created, RuntimeFailure> {
         self.0.create_here(target, call)
+    }
+
+    fn exec(&self, target: Target<'_>, call: ExecCall<'_>) -> Result<Executed, RuntimeFailure> {
+        self.0.exec_here(target, call)
+    }
+
+    fn pause(&self, target: Target<'_>) -> Result<(), RuntimeFailure> {
+        self.0.pause(target)
+    }
+
+    fn resume(&self, target: Target<'_>) -> Result<(), RuntimeFailure> {
+        self.0.resume(target)
+    }
+
+    fn processes(&self, target: Target<'_>) -> Result<Vec<i32>, RuntimeFailure> {
+        self.0.processes(target)
     }
 
     fn start(&self, target: Target<'_>) -> Result<(), RuntimeFailure> {

@@ -54,7 +54,6 @@ fn kind(error: &EngineError) -> ErrorKind {
         | EngineError::Rootfs(_)
         | EngineError::Oci(_)
         | EngineError::Monitor(_)
-        | EngineError::Exec(_)
         | EngineError::Sys(_) => ErrorKind::Failed,
     }
 }
@@ -76,7 +75,6 @@ fn hint(error: &EngineError) -> Option<String> {
         | EngineError::Rootfs(_)
         | EngineError::Oci(_)
         | EngineError::Monitor(_)
-        | EngineError::Exec(_)
         | EngineError::Sys(_) => None,
     }
 }

@@ -161,7 +161,7 @@ mod tests {
             Some("syslog"),
             "max-size=1",
             &expect![[
-                r#"--log-driver "syslog": the log drivers are k8s-file (also as json-file), journald and none"#
+                r#"--log-driver "syslog": the log drivers are k8s-file (also as json-file), journald, none and passthrough"#
             ]],
         );
         refused(

@@ -10,7 +10,6 @@ use std::path::Path;
 
 use ctr_oci::SHM_SIZE;
 use ctr_state::{Access, AutoRemove, Config, NetworkMode};
-use ctr_sys::CgroupMode;
 use serde::Serialize;
 
 use super::applied::Applied;
@@ -129,7 +128,7 @@ pub struct InspectUlimit {
 pub(super) fn host_config(
     config: &Config,
     applied: &Applied,
-    cgroups: CgroupMode,
+    cgroup_mode: &str,
 ) -> InspectHostConfig {
     let binds = config.volumes.iter().map(|volume| {
         let access = match volume.access {
@@ -145,10 +144,7 @@ pub(super) fn host_config(
     InspectHostConfig {
         binds: binds.collect(),
         cgroup_manager: "cgroupfs".to_owned(),
-        cgroup_mode: match cgroups {
-            CgroupMode::Unified => "private".to_owned(),
-            CgroupMode::Hybrid | CgroupMode::Legacy => "host".to_owned(),
-        },
+        cgroup_mode: cgroup_mode.to_owned(),
         container_id_file: config
             .cid_file
             .as_ref()

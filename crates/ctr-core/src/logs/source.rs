@@ -172,7 +172,7 @@ fn reader(
         until_ns: request.until_ns,
     };
     match log.driver {
-        LogDriver::None => Err(EngineError::NoLogs {
+        LogDriver::None | LogDriver::Passthrough => Err(EngineError::NoLogs {
             name: container.name()?,
             driver: log.driver.name(),
         }),

@@ -66,7 +66,9 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
         session.client.set_nonblocking()?;
         let terminal = io.stdin.filter(|fd| is_terminal(fd));
         let raw = match (terminal, session.run.terminal) {
-            (Some(terminal), Terminal::Yes) => Some(RawMode::enter(terminal)?),
+            (Some(terminal), Terminal::Yes) => {
+                Some(RawMode::enter(terminal).map_err(MonitorError::from)?)
+            }
             (Some(_), Terminal::No) | (None, _) => None,
         };
         let watch = io.detach_keys.watch();

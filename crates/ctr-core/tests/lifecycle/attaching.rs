@@ -117,7 +117,12 @@ fn start_attaches() {
     let mut journal = f.journal();
     journal.news();
     let attach = Attach::Streams { window: None };
-    let started = container.start(StartRequest { attach }).unwrap();
+    let started = container
+        .start(StartRequest {
+            attach,
+            streams: None,
+        })
+        .unwrap();
     let Started::Attached(session) = started else {
         panic!("{started:?}");
     };

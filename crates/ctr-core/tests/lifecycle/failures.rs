@@ -193,11 +193,19 @@ fn attached_starts() {
         let f = Fixture::with(step.configure);
         let container = f.created_with(|request| (step.request)(&f.path(""), request));
         let attach = Attach::Streams { window: None };
-        check(&f, &container, &step, StartRequest { attach });
+        check(
+            &f,
+            &container,
+            &step,
+            StartRequest {
+                attach,
+                streams: None,
+            },
+        );
     }
 }
 
-fn check(f: &Fixture, container: &Container<'_>, step: &Step, request: StartRequest) {
+fn check(f: &Fixture, container: &Container<'_>, step: &Step, request: StartRequest<'_>) {
     let (before, last) = (status(container), generation(container));
     (step.sabotage)(f, container);
     let mut journal = f.journal();

@@ -278,9 +278,10 @@ fn tree(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-pub(crate) fn detached() -> StartRequest {
+pub(crate) fn detached() -> StartRequest<'static> {
     StartRequest {
         attach: Attach::None,
+        streams: None,
     }
 }
 

@@ -100,7 +100,12 @@ fn command(base: &Path, verb: &str, id: &str) -> Result<(), EngineError> {
     match verb {
         "start" => {
             let attach = Attach::None;
-            container.start(StartRequest { attach }).map(drop)
+            container
+                .start(StartRequest {
+                    attach,
+                    streams: None,
+                })
+                .map(drop)
         }
         "stop" => container.stop(patient_stop()).map(drop),
         "remove" => {

@@ -74,9 +74,10 @@ fn session(started: Started<'_>) -> (SessionEnd, String, String) {
     (end, read_all(stdout), read_all(stderr))
 }
 
-fn attached() -> StartRequest {
+fn attached() -> StartRequest<'static> {
     StartRequest {
         attach: Attach::Streams { window: None },
+        streams: None,
     }
 }
 

@@ -17,7 +17,7 @@ use super::helper::{Meanwhile, Nothing, in_helper};
 use super::streams::ContainerEnds;
 use crate::error::WireFailure;
 use crate::files;
-use crate::protocol::{CreateRequest, Phase, Terminal};
+use crate::protocol::{CreateRequest, Phase, Streams};
 
 /// Beyond the runtime's own deadline, for the helper around it.
 const HELPER_MARGIN: Duration = Duration::from_secs(5);
@@ -64,9 +64,9 @@ impl<'a> Container<'a> {
         let mounts: Vec<DetachedMount> = mounts.into_iter().map(DetachedMount::from_fd).collect();
         let mut keep: Vec<BorrowedFd<'_>> = mounts.iter().map(AsFd::as_fd).collect();
         keep.extend(ends.descriptors());
-        let socket = match request.terminal {
-            Terminal::Yes => Some(ConsoleSocket::bind(&request.run_dir)?),
-            Terminal::No => None,
+        let socket = match request.streams {
+            Streams::Terminal => Some(ConsoleSocket::bind(&request.run_dir)?),
+            Streams::Pipes | Streams::Given => None,
         };
         let path = socket.as_ref().map(ConsoleSocket::path);
         let deadline = runtime_deadline(&request);

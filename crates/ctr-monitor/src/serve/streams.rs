@@ -3,6 +3,7 @@
 //! The pipes have names so that a later monitor can open them again; never through `/proc/PID/fd`, which the container controls. The
 //! container gets the write ends of two and the read end of one. A container with a terminal gets none of them: they are for the words
 //! of its runtime, and when that has delivered the terminal's master, it takes their place. All output of a terminal is standard output.
+//! A container that was given somebody else's descriptors has no streams here.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -15,8 +16,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::input::InputQueue;
+use crate::error::WireFailure;
 use crate::files;
-use crate::protocol::{StdinMode, Terminal};
+use crate::protocol::{CreateRequest, StdinMode, Streams as Kind};
 
 /// More than the kernel keeps of a terminal's output, so that a surviving writer cannot go on for ever.
 const TERMINAL_REST: u64 = 1024 * 1024;
@@ -35,6 +37,7 @@ impl ContainerEnds {
 }
 
 /// The monitor's ends.
+#[derive(Default)]
 pub(super) struct Streams {
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
@@ -52,20 +55,48 @@ pub(super) enum Input {
 }
 
 impl Streams {
+    /// The streams that a request asks for, and what is left of its descriptors: the mounts.
+    pub(super) fn of_request(
+        request: &CreateRequest,
+        mut descriptors: Vec<OwnedFd>,
+    ) -> Result<(Self, ContainerEnds, Vec<OwnedFd>), WireFailure> {
+        let (streams, ends) = match request.streams {
+            Kind::Pipes => Self::open(&request.run_dir, request.stdin)?,
+            // The program reads from its terminal; what the runtime has for itself is empty.
+            Kind::Terminal => Self::open(&request.run_dir, StdinMode::Null)?,
+            Kind::Given => {
+                let mounts = descriptors.len().min(request.mounts.len());
+                let given = <[OwnedFd; 3]>::try_from(descriptors.split_off(mounts));
+                Self::given(given.map_err(|_| {
+                    let why = "three descriptors must follow those of the mounts";
+                    WireFailure::own("create", &request.id, why)
+                })?)
+            }
+        };
+        Ok((streams, ends, descriptors))
+    }
+
+    /// None: the container has descriptors of somebody else's.
+    fn given(descriptors: [OwnedFd; 3]) -> (Self, ContainerEnds) {
+        let [stdin, stdout, stderr] = descriptors;
+        let ends = ContainerEnds {
+            stdin,
+            stdout,
+            stderr,
+        };
+        (Self::default(), ends)
+    }
+
     /// Makes the pipes and opens both ends of each.
-    pub(super) fn open(
-        run_dir: &Path,
-        stdin: StdinMode,
-        terminal: Terminal,
-    ) -> SysResult<(Self, ContainerEnds)> {
+    fn open(run_dir: &Path, stdin: StdinMode) -> SysResult<(Self, ContainerEnds)> {
         let (stdout, stdout_end) = output_pipe(&run_dir.join(files::STDOUT))?;
         let (stderr, stderr_end) = output_pipe(&run_dir.join(files::STDERR))?;
-        let (input, stdin_end) = match (stdin, terminal) {
-            (StdinMode::Null, _) | (StdinMode::Open, Terminal::Yes) => {
+        let (input, stdin_end) = match stdin {
+            StdinMode::Null => {
                 let null = open(Path::new("/dev/null"), OFlags::RDONLY)?;
                 (InputQueue::default(), null)
             }
-            (StdinMode::Open, Terminal::No) => {
+            StdinMode::Open => {
                 let (write, read) = input_pipe(&run_dir.join(files::STDIN))?;
                 (InputQueue::pipe(write), read)
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ctr_exec::frames::{self, Frame, Stream};
 use ctr_monitor::protocol::{
     AttachRequest, CleanupCommand, CleanupPromise, CreateRequest, Envelope, LogTarget, Reply,
-    Request, RuntimeKind, RuntimeSpec, StdinMode, Terminal, VERSION,
+    Request, RuntimeKind, RuntimeSpec, StdinMode, Streams, VERSION,
 };
 use ctr_monitor::{ExitRecord, MonitorClient, MonitorError, MonitorLaunch, files};
 use ctr_sys::{
@@ -64,7 +64,7 @@ impl Bench {
             },
             mounts: Vec::new(),
             stdin: StdinMode::Null,
-            terminal: Terminal::No,
+            streams: Streams::Pipes,
             cgroup_path: "/ctr-monitor-test-absent".to_owned(),
             monitor_cgroup: None,
             log: LogTarget::K8sFile {

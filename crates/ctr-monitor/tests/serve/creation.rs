@@ -1,7 +1,7 @@
 //! How a run begins, and how it is taken back.
 
 use ctr_exec::frames::{self, Frame};
-use ctr_monitor::protocol::{Phase, Reply, Request, RuntimeKind, Terminal};
+use ctr_monitor::protocol::{Phase, Reply, Request, RuntimeKind, Streams};
 use ctr_monitor::{ExitReport, MonitorError, files};
 use ctr_oci::FailureKind;
 use ctr_sys::{ExitStatus, Liveness, Signal, Sync, replace_file};
@@ -38,7 +38,7 @@ pub(crate) const TESTS: [Test; 10] = [
 /// It says that all is well, and nothing came: the container would have no streams at all.
 fn no_terminal() {
     let mut bench = Bench::new("exit 0");
-    bench.request.terminal = Terminal::Yes;
+    bench.request.streams = Streams::Terminal;
     let (mut client, monitor) = bench.launch();
     let created = client.create(bench.request.clone(), &[], deadline());
     let text = created.unwrap_err().to_string();

@@ -2,54 +2,98 @@
 
 mod arguments;
 mod log;
+mod processes;
+mod tell;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
-use ctr_oci::{OciRuntime, RuntimeFailure, RuntimeStatus, Target};
+use ctr_oci::{OciRuntime, RuntimeFailure, Target};
 use ctr_sys::Deadline;
-use serde_json::{Value, json};
+use oci_spec::runtime::LinuxResources;
 
-use self::arguments::{Global, Verb};
+use self::arguments::{Global, Limits, Verb};
 use crate::builtin::{BUILTIN, Builtin};
-use crate::create::{self, Order, Parentage, Streams};
+use crate::error::{Result, RuntimeError};
 use crate::features;
-use crate::verbs::{self, Found};
 
 const HELP: &str = "\
-Usage: oci-runtime [--root DIR] [--log FILE] [--log-format text|json] [--debug] VERB
+Usage: oci-runtime [GLOBAL OPTIONS] VERB
+
+Global options:
+  --root DIR                where the state is kept (/run/ctr-oci-runtime)
+  --log FILE                where errors are appended
+  --log-format text|json    in which form
+  --cgroup-manager cgroupfs, --systemd-cgroup=false, --rootless auto|false, --debug
+                            accepted; other values are refused
+  --version, -v; --help, -h
 
 Verbs:
   create [--bundle DIR] [--pid-file FILE] [--console-socket SOCKET] ID
+  run [--detach] [--bundle DIR] [--pid-file FILE] [--console-socket SOCKET] ID
+  exec [--detach] [--pid-file FILE] [--console-socket SOCKET] [--preserve-fds N]
+       --process FILE ID
+  exec [...] [--tty] [--cwd DIR] [--env NAME=VALUE] [--user UID[:GID]]
+       [--additional-gids GID] [--cap CAP] [--no-new-privs] ID COMMAND...
   start ID
   state ID
   kill [--all] ID [SIGNAL]
+  pause ID
+  resume ID
+  ps [--format table|json] ID
+  list [--format table|json] [--quiet]
+  update --resources FILE|- ID
+  update [--memory N] [--memory-reservation N] [--memory-swap N] [--cpu-share N]
+         [--cpu-quota N] [--cpu-period N] [--cpuset-cpus LIST] [--cpuset-mems LIST]
+         [--pids-limit N] [--blkio-weight N] ID
   delete [--force] ID
   features
 ";
 
-/// Runs one command of an OCI runtime and returns its exit code: 0, or 1 after an error.
+/// The exit code of most errors.
+const FAILED: i32 = 1;
+/// That of a process that could not be executed: no process would end so.
+const EXEC_FAILED: i32 = 255;
+
+/// What a verb comes to.
+#[derive(Debug)]
+enum Answer {
+    /// Nothing but success.
+    Done,
+    /// A text for standard output.
+    Text(String),
+    /// The exit code of a process that was waited for.
+    Code(i32),
+}
+
+/// Runs one command of an OCI runtime and returns its exit code: 0, or 1 after an error; `run` and `exec` in the foreground return that of
+/// their process (128 plus the number of the signal that killed it), and `exec` 255 after an error.
 ///
 /// `args` are the arguments without the program's name. The process must have one thread only; its standard streams are those of the
 /// container that `create` makes, whose first process becomes a child of this process and, when it ends, of its subreaper. Answers
 /// go to standard output; an error goes to standard error as a line, and to the file given by `--log`.
 pub fn oci_runtime_main(args: Vec<OsString>) -> i32 {
     let (global, verb) = arguments::parse(args);
+    let failed = match &verb {
+        Ok(Verb::Exec(_)) => EXEC_FAILED,
+        Ok(_) | Err(_) => FAILED,
+    };
     let outcome = verb.and_then(|verb| run(&global, &verb).map_err(|failure| failure.message));
-    let outcome = outcome.and_then(|answer| print(&answer));
-    match outcome {
-        Ok(()) => 0,
-        Err(message) => {
-            // A log that cannot be written does not make the error any other.
-            drop(log::append(&global, &message));
-            drop(writeln!(std::io::stderr(), "Error: {message}"));
-            1
-        }
-    }
+    let outcome = outcome.and_then(|answer| match answer {
+        Answer::Done => Ok(0),
+        Answer::Text(text) => print(&text).map(|()| 0),
+        Answer::Code(code) => Ok(code),
+    });
+    outcome.unwrap_or_else(|message| {
+        // A log that cannot be written does not make the error any other.
+        drop(log::append(&global, &message));
+        drop(writeln!(std::io::stderr(), "Error: {message}"));
+        failed
+    })
 }
 
-fn print(answer: &str) -> Result<(), String> {
+fn print(answer: &str) -> std::result::Result<(), String> {
     let mut stdout = std::io::stdout();
     stdout
         .write_all(answer.as_bytes())
@@ -57,103 +101,65 @@ fn print(answer: &str) -> Result<(), String> {
         .map_err(|error| format!("cannot write to standard output: {error}"))
 }
 
-fn run(global: &Global, verb: &Verb) -> Result<String, RuntimeFailure> {
-    let target = |id| Target {
-        root: &global.root,
+fn run(global: &Global, verb: &Verb) -> std::result::Result<Answer, RuntimeFailure> {
+    let target = |id| target(&global.root, id);
+    let done = |()| Answer::Done;
+    let word = verb.word();
+    let failed = |error: RuntimeError| error.into_failure(BUILTIN, word);
+    match verb {
+        Verb::Start { id } => Builtin.start(target(id)).map(done),
+        Verb::Kill { id, signal, scope } => Builtin.kill(target(id), *signal, *scope).map(done),
+        Verb::Pause { id } => Builtin.pause(target(id)).map(done),
+        Verb::Resume { id } => Builtin.resume(target(id)).map(done),
+        Verb::Delete { id, mode } => Builtin.delete(target(id), *mode).map(done),
+        Verb::Create(creation) => processes::create(global, creation).map_err(failed),
+        Verb::Run {
+            creation,
+            attachment,
+        } => processes::run(global, creation, *attachment).map_err(failed),
+        Verb::Exec(execution) => processes::exec(global, execution).map_err(failed),
+        Verb::Update(update) => resources(&update.limits)
+            .and_then(|limits| crate::update::update(target(&update.id), &limits))
+            .map(done)
+            .map_err(failed),
+        Verb::State { id } => tell::state(target(id)).map(Answer::Text).map_err(failed),
+        Verb::Ps { id, format } => tell::ps(target(id), *format)
+            .map(Answer::Text)
+            .map_err(failed),
+        Verb::List { format } => tell::list(&global.root, *format)
+            .map(Answer::Text)
+            .map_err(failed),
+        Verb::Features => Ok(Answer::Text(tell::pretty(&features::document()))),
+        Verb::Version => Ok(Answer::Text(tell::version())),
+        Verb::Help => Ok(Answer::Text(HELP.to_owned())),
+    }
+}
+
+fn target<'a>(root: &'a Path, id: &'a str) -> Target<'a> {
+    Target {
+        root,
         id,
         deadline: Deadline::never(),
-    };
-    let silent = |()| String::new();
-    match verb {
-        Verb::Create {
-            id,
-            bundle,
-            pid_file,
-            console,
-        } => {
-            let files = Files {
-                bundle,
-                pid_file: pid_file.as_deref(),
-                console: console.as_deref(),
-            };
-            create(global, id, files).map(silent)
-        }
-        Verb::Start { id } => Builtin.start(target(id)).map(silent),
-        Verb::State { id } => describe(target(id)).map(|state| pretty(&state)),
-        Verb::Kill { id, signal, scope } => Builtin.kill(target(id), *signal, *scope).map(silent),
-        Verb::Delete { id, mode } => Builtin.delete(target(id), *mode).map(silent),
-        Verb::Features => Ok(pretty(&features::document())),
-        Verb::Version => Ok(version()),
-        Verb::Help => Ok(HELP.to_owned()),
     }
-    .map_err(|failure: RuntimeFailure| RuntimeFailure {
-        operation: verb.word().to_owned(),
-        ..failure
-    })
 }
 
-/// The paths of a `create`, as they were given.
-#[derive(Clone, Copy)]
-struct Files<'a> {
-    bundle: &'a Path,
-    pid_file: Option<&'a Path>,
-    console: Option<&'a Path>,
-}
+/// No sensible list of limits is longer.
+const RESOURCES_LIMIT: u64 = 1 << 20;
 
-fn create(global: &Global, id: &str, files: Files<'_>) -> Result<(), RuntimeFailure> {
-    let failed = |error: crate::error::RuntimeError| error.into_failure(BUILTIN, "create");
-    // The library, and what is recorded, need names that do not depend on the working directory.
-    let absolute = |path: &Path| {
-        let at = crate::error::RuntimeError::at("resolve", path);
-        std::path::absolute(path).map_err(|error| failed(at(error)))
+fn resources(limits: &Limits) -> Result<LinuxResources> {
+    let path = match limits {
+        Limits::Given(resources) => return Ok(*resources.clone()),
+        Limits::File(path) if path == Path::new("-") => Path::new("/dev/stdin"),
+        Limits::File(path) => path,
     };
-    let (root, bundle) = (absolute(&global.root)?, absolute(files.bundle)?);
-    let pid_file = files.pid_file.map(absolute).transpose()?;
-    let console = files.console.map(absolute).transpose()?;
-    create::in_this_process(Order {
-        root: &root,
-        id,
-        bundle: &bundle,
-        pid_file: pid_file.as_deref(),
-        streams: Streams::Inherited,
-        console: console.as_deref(),
-        parentage: Parentage::Child,
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(RuntimeError::at("open", path))?;
+    file.take(RESOURCES_LIMIT)
+        .read_to_end(&mut bytes)
+        .map_err(RuntimeError::at("read", path))?;
+    serde_json::from_slice(&bytes).map_err(|source| RuntimeError::Corrupt {
+        path: path.to_owned(),
+        form: "resources of an OCI runtime specification",
+        source,
     })
-    .map(drop)
-    .map_err(failed)
-}
-
-/// The document that the specification wants `state` to print.
-fn describe(target: Target<'_>) -> Result<Value, RuntimeFailure> {
-    let found = Found::new(target).map_err(|error| error.into_failure(BUILTIN, "state"))?;
-    let state = found.state();
-    let (bundle, annotations) = match &found.record {
-        Some(record) => (json!(record.bundle), json!(record.annotations)),
-        None => (json!(""), json!({})),
-    };
-    let mut document = json!({
-        "ociVersion": features::OCI_VERSION_MAX,
-        "id": target.id,
-        "status": verbs::status_word(state.status),
-        "bundle": bundle,
-        "annotations": annotations,
-    });
-    // As runc has it: a number in every status.
-    let is_stopped = state.status == RuntimeStatus::Stopped;
-    if let Some(pid) = state.pid.or(is_stopped.then_some(0)) {
-        document["pid"] = json!(pid);
-    }
-    Ok(document)
-}
-
-fn pretty(document: &Value) -> String {
-    format!("{document:#}\n")
-}
-
-fn version() -> String {
-    format!(
-        "ctr oci-runtime version {}\nspec: {}\n",
-        env!("CARGO_PKG_VERSION"),
-        features::OCI_VERSION_MAX
-    )
 }

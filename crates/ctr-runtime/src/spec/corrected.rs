@@ -25,10 +25,7 @@ pub(super) fn correct(spec: &mut Spec, bundle: &Path) -> Result<()> {
         refuse_console(&tree, &rootfs)?;
     }
     if let Some(process) = spec.process_mut() {
-        let umask = process.user().umask().unwrap_or(DEFAULT_UMASK);
-        process.user_mut().set_umask(Some(umask));
-        set_capabilities(process);
-        set_home(process, &tree)?;
+        correct_process(process, &tree)?;
     }
     // Enforced by this crate instead.
     if let Some(resources) = spec
@@ -39,6 +36,14 @@ pub(super) fn correct(spec: &mut Spec, bundle: &Path) -> Result<()> {
         resources.set_devices(None);
     }
     Ok(())
+}
+
+/// As [`correct`], for a process in the container whose root is `tree`.
+pub(super) fn correct_process(process: &mut Process, tree: &Root) -> Result<()> {
+    let umask = process.user().umask().unwrap_or(DEFAULT_UMASK);
+    process.user_mut().set_umask(Some(umask));
+    set_capabilities(process);
+    set_home(process, tree)
 }
 
 /// A link in place of these directories would lead the runtime's own writes elsewhere.

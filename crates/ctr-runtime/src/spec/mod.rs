@@ -8,8 +8,8 @@ mod refused;
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
-use ctr_sys::CgroupMode;
-use oci_spec::runtime::{Linux, LinuxNamespaceType, Spec};
+use ctr_sys::{CgroupMode, Root};
+use oci_spec::runtime::{Linux, LinuxNamespaceType, Process, Spec};
 
 use crate::devices::{self, DeviceRule};
 use crate::error::{Result, RuntimeError};
@@ -54,6 +54,24 @@ pub(crate) fn load(bundle: &Path, mode: CgroupMode) -> Result<Checked> {
         source,
     })?;
     check(spec, bundle, mode)
+}
+
+/// Reads a process to be executed in a container, in the form of `process` in a specification.
+pub(crate) fn read_process(path: &Path) -> Result<Process> {
+    let bytes = read_limited(path)?;
+    serde_json::from_slice(&bytes).map_err(|source| RuntimeError::Corrupt {
+        path: path.to_owned(),
+        form: "the process of an OCI runtime specification",
+        source,
+    })
+}
+
+/// Checks and corrects a process that is to be executed in the container whose root is `tree`.
+pub(crate) fn check_process(mut process: Process, tree: &Root) -> Result<(Process, Terminal)> {
+    refused::check_process(&process)?;
+    let terminal = Terminal::asked(&process)?;
+    corrected::correct_process(&mut process, tree)?;
+    Ok((process, terminal))
 }
 
 fn read_limited(path: &Path) -> Result<Vec<u8>> {

@@ -49,7 +49,8 @@ fn has_any(hooks: &Hooks) -> bool {
     lists.into_iter().any(filled)
 }
 
-fn check_process(process: &Process) -> Result<()> {
+/// Refuses what a process asks for and would not get.
+pub(super) fn check_process(process: &Process) -> Result<()> {
     let named = |value: &Option<String>| value.as_deref().is_some_and(|text| !text.is_empty());
     refuse_all(&[
         ("process.selinuxLabel", named(process.selinux_label())),

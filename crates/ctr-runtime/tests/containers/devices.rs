@@ -84,7 +84,7 @@ pub(crate) fn containers_live_and_die_on_a_unified_hierarchy() {
     });
 }
 
-fn in_unified(work: fn()) {
+pub(crate) fn in_unified(work: fn()) {
     let helper = fork_helper(&[], || {
         make_unified();
         work();

@@ -4,8 +4,10 @@
     reason = "these are tests, though without the harness that marks them as such"
 )]
 
+mod agreement;
 mod command_line;
 mod devices;
+mod exec;
 mod failures;
 mod lifecycle;
 mod process;
@@ -60,6 +62,13 @@ const CASES: &[Case] = cases![
     devices::rules_hold_on_this_machine,
     devices::rules_hold_on_a_unified_hierarchy,
     devices::containers_live_and_die_on_a_unified_hierarchy,
+    exec::a_process_joins_the_container,
+    exec::a_process_has_a_terminal_of_its_own,
+    exec::what_cannot_be_executed_is_told_apart_and_leaves_nothing,
+    exec::nothing_is_inherited_but_what_is_asked_for,
+    exec::a_paused_container_stands_still,
+    exec::pausing_works_on_a_unified_hierarchy,
+    agreement::runc_answers_the_same,
     command_line::the_verbs_work_as_those_of_runc,
     command_line::errors_go_to_the_log_and_leave_nothing,
     command_line::features_and_version_are_told,

@@ -228,7 +228,7 @@ fn make_rootfs(rootfs: &Path) {
     std::fs::copy(BUSYBOX, rootfs.join("bin/busybox")).unwrap();
     let applets = [
         "sh", "true", "cat", "ls", "id", "ip", "mknod", "sleep", "stat", "env", "head", "echo",
-        "readlink", "dd", "kill", "tty", "stty",
+        "readlink", "dd", "kill", "tty", "stty", "grep",
     ];
     for applet in applets {
         std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(applet)).unwrap();

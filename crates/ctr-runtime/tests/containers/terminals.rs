@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::sandbox::{Sandbox, reap};
 
 /// Both runtimes, one after the other.
-fn each_runtime(check: impl Fn(&dyn OciRuntime)) {
+pub(crate) fn each_runtime(check: impl Fn(&dyn OciRuntime)) {
     check(&Builtin);
     let runc = Path::new("/usr/bin/runc");
     if !runc.exists() {
@@ -75,7 +75,7 @@ impl Session {
 }
 
 /// Listens on a socket whose path is longer than the address of a socket may be.
-fn listen(sandbox: &mut Sandbox) -> UnixListener {
+pub(crate) fn listen(sandbox: &mut Sandbox) -> UnixListener {
     let directory = sandbox.path().join("d".repeat(150));
     std::fs::create_dir(&directory).unwrap();
     let opened = File::open(&directory).unwrap();
@@ -84,7 +84,7 @@ fn listen(sandbox: &mut Sandbox) -> UnixListener {
 }
 
 /// What a terminal shows until nobody has it open any more: reading its master fails then.
-fn read_to_hangup(master: &mut File) -> String {
+pub(crate) fn read_to_hangup(master: &mut File) -> String {
     let mut shown = Vec::new();
     let end = master.read_to_end(&mut shown);
     assert_eq!(

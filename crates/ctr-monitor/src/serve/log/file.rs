@@ -28,6 +28,17 @@ pub(super) struct Loss {
     pub(super) why: String,
 }
 
+impl Loss {
+    pub(super) fn new(bytes: u64, error: &io::Error) -> Self {
+        let why = error.to_string();
+        let (why, _) = why.split_once(" (os error").unwrap_or((&why, ""));
+        Self {
+            bytes,
+            why: why.to_owned(),
+        }
+    }
+}
+
 pub(super) struct FileLog {
     path: PathBuf,
     max_size: Option<u64>,
@@ -57,14 +68,17 @@ impl FileLog {
         }
     }
 
-    /// Logs bytes of a stream; what was logged before an error stays.
-    pub(super) fn write(&mut self, time: &str, stream: Stream, bytes: &[u8]) -> Result<(), Loss> {
+    /// Logs bytes of a stream, and before them what is missing; what was logged before an error stays.
+    pub(super) fn write(
+        &mut self,
+        time: &str,
+        stream: Stream,
+        bytes: &[u8],
+        missing: &mut Option<Loss>,
+    ) -> Result<(), Loss> {
         let mut logged = 0;
-        self.try_write(time, stream, bytes, &mut logged)
-            .map_err(|error| Loss {
-                bytes: bytes.len() as u64 - logged,
-                why: error.to_string(),
-            })
+        self.try_write(time, stream, bytes, missing, &mut logged)
+            .map_err(|error| Loss::new(bytes.len() as u64 - logged, &error))
     }
 
     fn try_write(
@@ -72,30 +86,31 @@ impl FileLog {
         time: &str,
         stream: Stream,
         bytes: &[u8],
+        missing: &mut Option<Loss>,
         logged: &mut u64,
     ) -> io::Result<()> {
+        let head = record::head(time, stream);
         let mut batch = Batch::default();
+        if let Some(loss) = missing {
+            batch.records = record::gap(time, loss.bytes, &loss.why);
+            if self.is_full(0, batch.records.len() as u64)? {
+                self.rotate()?;
+            }
+        }
         for piece in pieces(bytes, self.longest_text()) {
             let waiting = batch.records.len() as u64;
             if self.is_full(waiting, piece.record_size())? {
                 self.put(&mut batch, logged)?;
+                *missing = None;
                 if self.is_full(0, piece.record_size())? {
                     self.rotate()?;
                 }
             }
-            batch.add(piece, time, stream);
+            batch.add(piece, &head);
         }
-        self.put(&mut batch, logged)
-    }
-
-    /// Records that some output is missing.
-    pub(super) fn gap(&mut self, time: &str, bytes: u64, why: &str) -> io::Result<()> {
-        let records = record::gap(time, bytes, why);
-        if self.is_full(0, records.len() as u64)? {
-            self.rotate()?;
-        }
-        let mut batch = Batch { records, output: 0 };
-        self.put(&mut batch, &mut 0)
+        self.put(&mut batch, logged)?;
+        *missing = None;
+        Ok(())
     }
 
     fn longest_text(&self) -> usize {
@@ -167,8 +182,8 @@ impl FileLog {
 }
 
 impl Batch {
-    fn add(&mut self, piece: Piece<'_>, time: &str, stream: Stream) {
-        piece.append_to(&mut self.records, time, stream);
+    fn add(&mut self, piece: Piece<'_>, head: &str) {
+        piece.append_to(&mut self.records, head);
         self.output += piece.output_size();
     }
 }

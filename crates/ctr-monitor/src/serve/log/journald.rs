@@ -46,29 +46,45 @@ impl Journal {
         }
     }
 
-    /// Sends an entry for each line; the rest of the last one as an entry that says so.
-    pub(super) fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), Loss> {
+    /// Sends an entry about what is missing, and one for each line; the rest of the last one as an entry that says so.
+    pub(super) fn write(
+        &mut self,
+        stream: Stream,
+        bytes: &[u8],
+        missing: &mut Option<Loss>,
+    ) -> Result<(), Loss> {
+        let mut logged = 0;
+        self.try_write(stream, bytes, missing, &mut logged)
+            .map_err(|error| Loss::new(bytes.len() as u64 - logged, &error))
+    }
+
+    fn try_write(
+        &mut self,
+        stream: Stream,
+        bytes: &[u8],
+        missing: &mut Option<Loss>,
+        logged: &mut u64,
+    ) -> io::Result<()> {
+        if let Some(loss) = missing {
+            self.gap(loss.bytes, &loss.why)?;
+            *missing = None;
+        }
         let priority = match stream {
             Stream::Stderr => ERROR,
             Stream::Stdout | Stream::Stdin => INFO,
         };
-        let mut logged = 0;
         for piece in pieces(bytes, LONGEST_TEXT) {
             let mut entry = self.entry(priority, piece.text);
             if piece.tag == Tag::Partial {
                 field(&mut entry, "CONTAINER_PARTIAL_MESSAGE", b"true");
             }
-            self.send(&entry).map_err(|error| Loss {
-                bytes: bytes.len() as u64 - logged,
-                why: error.to_string(),
-            })?;
-            logged += piece.output_size();
+            self.send(&entry)?;
+            *logged += piece.output_size();
         }
         Ok(())
     }
 
-    /// Sends an entry about output that is missing.
-    pub(super) fn gap(&mut self, bytes: u64, why: &str) -> io::Result<()> {
+    fn gap(&mut self, bytes: u64, why: &str) -> io::Result<()> {
         let text = format!("{bytes} bytes of output were lost here ({why})");
         let mut entry = self.entry(WARNING, text.as_bytes());
         field(
@@ -166,7 +182,9 @@ mod tests {
     fn an_entry_a_line_with_the_fields_of_the_container() {
         let fake = Fake::new();
         let mut journal = fake.journal(Some("mine"));
-        journal.write(Stream::Stderr, b"a\0=\xff\nrest").unwrap();
+        journal
+            .write(Stream::Stderr, b"a\0=\xff\nrest", &mut None)
+            .unwrap();
         let (line, rest) = (fake.received(), fake.received());
         assert_eq!(get(&line, "MESSAGE"), Some(&b"a\0=\xff"[..]));
         assert_eq!(get(&line, "PRIORITY"), Some(&b"3"[..]));
@@ -189,7 +207,7 @@ mod tests {
         let mut journal = fake.journal(None);
         let mut text = vec![b'x'; LONGEST_TEXT + 1];
         text.push(b'\n');
-        journal.write(Stream::Stdout, &text).unwrap();
+        journal.write(Stream::Stdout, &text, &mut None).unwrap();
         let (first, second) = (fake.received(), fake.received());
         assert_eq!(get(&first, "MESSAGE").unwrap().len(), LONGEST_TEXT);
         assert_eq!(get(&first, "CONTAINER_PARTIAL_MESSAGE"), Some(&b"true"[..]));
@@ -202,15 +220,21 @@ mod tests {
     fn a_journal_that_is_away_costs_what_comes_meanwhile_and_no_more() {
         let mut fake = Fake::new();
         let mut journal = fake.journal(None);
-        journal.write(Stream::Stdout, b"one\n").unwrap();
+        let mut missing = None;
+        journal
+            .write(Stream::Stdout, b"one\n", &mut missing)
+            .unwrap();
         let path = fake.dir.path().join("socket");
         std::fs::remove_file(&path).unwrap();
         fake.socket = UnixDatagram::unbound().unwrap();
-        let loss = journal.write(Stream::Stdout, b"two\nthree\n").unwrap_err();
-        assert_eq!(loss.bytes, 10);
-        assert!(journal.gap(loss.bytes, &loss.why).is_err());
+        let loss = journal.write(Stream::Stdout, b"two\nthree\n", &mut missing);
+        missing = loss.err();
+        assert_eq!(missing.as_ref().unwrap().bytes, 10);
+        let loss = journal.write(Stream::Stdout, b"x\n", &mut missing);
+        assert_eq!((loss.unwrap_err().bytes, missing.is_some()), (2, true));
         fake.socket = UnixDatagram::bind(&path).unwrap();
-        journal.gap(loss.bytes, &loss.why).unwrap();
+        journal.write(Stream::Stdout, b"", &mut missing).unwrap();
+        assert!(missing.is_none());
         assert_eq!(
             get(&fake.received(), "CONTAINER_LOST_BYTES"),
             Some(&b"10"[..])

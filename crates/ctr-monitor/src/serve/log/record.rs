@@ -35,23 +35,26 @@ impl Piece<'_> {
         self.text.len() as u64 + u64::from(self.tag == Tag::Full)
     }
 
-    pub(super) fn append_to(self, records: &mut Vec<u8>, time: &str, stream: Stream) {
+    /// Appends its record; see [`head`].
+    pub(super) fn append_to(self, records: &mut Vec<u8>, head: &str) {
         let tag = match self.tag {
-            Tag::Full => 'F',
-            Tag::Partial => 'P',
+            Tag::Full => b"F ",
+            Tag::Partial => b"P ",
         };
-        records.extend_from_slice(format!("{time} {} {tag} ", name(stream)).as_bytes());
+        records.extend_from_slice(head.as_bytes());
+        records.extend_from_slice(tag);
         records.extend_from_slice(self.text);
         records.push(b'\n');
     }
 }
 
-/// A stream's name.
-pub(super) fn name(stream: Stream) -> &'static str {
-    match stream {
+/// What the records of one read begin with.
+pub(super) fn head(time: &str, stream: Stream) -> String {
+    let name = match stream {
         Stream::Stderr => "stderr",
         Stream::Stdout | Stream::Stdin => "stdout",
-    }
+    };
+    format!("{time} {name} ")
 }
 
 /// Cuts bytes into lines and the rest of the last one, and texts longer than `longest` into parts.
@@ -86,7 +89,7 @@ mod tests {
         let mut records = Vec::new();
         let mut sizes = (0, 0);
         for piece in pieces(bytes, longest) {
-            piece.append_to(&mut records, "T", Stream::Stdout);
+            piece.append_to(&mut records, &head("T", Stream::Stdout));
             sizes.0 += piece.record_size();
             sizes.1 += piece.output_size();
         }

@@ -42,17 +42,18 @@ impl Driver {
         }
     }
 
-    fn write(&mut self, time: &str, stream: Stream, bytes: &[u8]) -> Result<(), Loss> {
+    /// Logs what is missing, together with what comes after it: a gap that could be recorded alone, while output cannot, would be
+    /// followed by one more each time.
+    fn write(
+        &mut self,
+        time: &str,
+        stream: Stream,
+        bytes: &[u8],
+        missing: &mut Option<Loss>,
+    ) -> Result<(), Loss> {
         match self {
-            Self::File(file) => file.write(time, stream, bytes),
-            Self::Journal(journal) => journal.write(stream, bytes),
-        }
-    }
-
-    fn gap(&mut self, time: &str, missing: &Loss) -> std::io::Result<()> {
-        match self {
-            Self::File(file) => file.gap(time, missing.bytes, &missing.why),
-            Self::Journal(journal) => journal.gap(missing.bytes, &missing.why),
+            Self::File(file) => file.write(time, stream, bytes, missing),
+            Self::Journal(journal) => journal.write(stream, bytes, missing),
         }
     }
 }
@@ -85,7 +86,7 @@ pub(super) fn run(socket: BorrowedFd<'_>, driver: Driver) -> i32 {
             reported = writer.lost;
         }
     }
-    writer.record_gap(&rfc3339(now_ns()));
+    writer.write(&rfc3339(now_ns()), Stream::Stdout, &[]);
     let told = writer.report(State::Done).send(socket);
     i32::from(told.is_err())
 }
@@ -99,33 +100,12 @@ struct Writer {
 }
 
 impl Writer {
+    /// Without bytes, only what is missing is recorded.
     fn write(&mut self, time: &str, stream: Stream, bytes: &[u8]) {
-        if !self.record_gap(time) {
-            self.lose(bytes.len() as u64);
-            return;
-        }
-        if let Err(loss) = self.driver.write(time, stream, bytes) {
+        let written = self.driver.write(time, stream, bytes, &mut self.missing);
+        if let Err(loss) = written {
             self.lost += loss.bytes;
             self.miss(loss);
-        }
-    }
-
-    /// Whether nothing is missing that is not recorded.
-    fn record_gap(&mut self, time: &str) -> bool {
-        let recorded = self
-            .missing
-            .as_ref()
-            .is_none_or(|missing| self.driver.gap(time, missing).is_ok());
-        if recorded {
-            self.missing = None;
-        }
-        recorded
-    }
-
-    fn lose(&mut self, bytes: u64) {
-        self.lost += bytes;
-        if let Some(missing) = &mut self.missing {
-            missing.bytes += bytes;
         }
     }
 

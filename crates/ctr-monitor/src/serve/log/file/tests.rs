@@ -64,7 +64,7 @@ fn the_limit_holds_to_the_byte_however_output_comes() {
         let dir = tempfile::tempdir().unwrap();
         let mut log = FileLog::new(&dir.path().join("log"), Some(max), 4);
         for part in total[..bytes].chunks(write) {
-            log.write(TIME, Stream::Stdout, part).unwrap();
+            log.write(TIME, Stream::Stdout, part, &mut None).unwrap();
             for (name, size) in sizes(dir.path()) {
                 assert!(size <= max, "{name}: {size} with writes of {write}");
             }
@@ -81,7 +81,7 @@ fn a_line_longer_than_the_limit_is_cut() {
     let mut log = FileLog::new(&dir.path().join("log"), Some(1000), 100);
     let mut line = vec![b'x'; 20_000];
     line.push(b'\n');
-    log.write(TIME, Stream::Stdout, &line).unwrap();
+    log.write(TIME, Stream::Stdout, &line, &mut None).unwrap();
     assert!(sizes(dir.path()).values().all(|size| *size <= 1000));
     assert_eq!(output(dir.path(), 100), line);
 }
@@ -90,7 +90,7 @@ fn a_line_longer_than_the_limit_is_cut() {
 fn a_limit_smaller_than_a_record_is_passed_by_one_record_only() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = FileLog::new(&dir.path().join("log"), Some(10), 3);
-    log.write(TIME, Stream::Stdout, b"one\ntwo\nthree\nfour\n")
+    log.write(TIME, Stream::Stdout, b"one\ntwo\nthree\nfour\n", &mut None)
         .unwrap();
     assert_eq!(output(dir.path(), 3), b"two\nthree\nfour\n");
 }
@@ -100,7 +100,7 @@ fn without_files_put_aside_a_full_one_is_begun_anew() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = FileLog::new(&dir.path().join("log"), Some(110), 1);
     for line in [b"one\n", b"two\n", b"six\n"] {
-        log.write(TIME, Stream::Stdout, line).unwrap();
+        log.write(TIME, Stream::Stdout, line, &mut None).unwrap();
     }
     assert_eq!(output(dir.path(), 1), b"six\n");
     assert_eq!(sizes(dir.path()).len(), 1);
@@ -113,7 +113,7 @@ fn a_rotation_that_was_cut_off_is_gone_on_with() {
     let path = dir.path().join("log");
     let write = |line: &[u8]| {
         let mut log = FileLog::new(&path, Some(60), 4);
-        log.write(TIME, Stream::Stdout, line).unwrap();
+        log.write(TIME, Stream::Stdout, line, &mut None).unwrap();
     };
     for line in [b"one\n", b"two\n", b"six\n"] {
         write(line);
@@ -134,7 +134,7 @@ fn what_stands_in_the_way_does_not_disable_the_limit() {
     let path = dir.path().join("log");
     let mut log = FileLog::new(&path, Some(60), 3);
     for line in [b"one\n", b"two\n"] {
-        log.write(TIME, Stream::Stdout, line).unwrap();
+        log.write(TIME, Stream::Stdout, line, &mut None).unwrap();
     }
     assert_eq!(output(dir.path(), 1), b"two\n");
 }
@@ -154,7 +154,7 @@ fn half_a_record_of_a_killed_writer_goes_and_what_is_not_ours_stays() {
         let path = dir.path().join("log");
         replace_file(&path, before.as_bytes(), 0o600, Sync::No).unwrap();
         let mut log = FileLog::new(&path, None, 1);
-        log.write("T", Stream::Stdout, b"new\n").unwrap();
+        log.write("T", Stream::Stdout, b"new\n", &mut None).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
     }
 }
@@ -166,7 +166,9 @@ fn links_and_what_is_no_file_are_not_written_to() {
     replace_file(&secret, b"secret\n", 0o600, Sync::No).unwrap();
     let refused = || {
         let mut log = FileLog::new(&path, None, 1);
-        let loss = log.write(TIME, Stream::Stdout, b"line\n").unwrap_err();
+        let loss = log
+            .write(TIME, Stream::Stdout, b"line\n", &mut None)
+            .unwrap_err();
         assert_eq!(loss.bytes, 5);
         std::fs::remove_file(&path).unwrap();
     };
@@ -182,4 +184,27 @@ fn links_and_what_is_no_file_are_not_written_to() {
     .unwrap();
     refused();
     assert_eq!(std::fs::read(&secret).unwrap(), b"secret\n");
+}
+
+#[test]
+fn a_gap_is_recorded_with_what_comes_after_it_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let mut log = FileLog::new(&path, None, 1);
+    let mut missing = Some(Loss {
+        bytes: 7,
+        why: "no room".to_owned(),
+    });
+    std::fs::create_dir(&path).unwrap();
+    assert!(
+        log.write("T", Stream::Stdout, b"x\n", &mut missing)
+            .is_err()
+    );
+    assert!(missing.is_some());
+    std::fs::remove_dir(&path).unwrap();
+    log.write("T", Stream::Stdout, b"x\n", &mut missing)
+        .unwrap();
+    assert!(missing.is_none());
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, "T gap F 7 no room\nT stdout F x\n");
 }

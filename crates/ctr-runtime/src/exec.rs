@@ -1,0 +1,153 @@
+//! `exec`: another process in a container, made in a process that is given up for it: see [`crate::library`].
+
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
+
+use ctr_oci::{Executed, RuntimeStatus, Target};
+use ctr_sys::{CgroupMode, Cgroups, PidRef, Root, Signal, Sync, replace_file};
+use libcontainer::container::builder::ContainerBuilder;
+use oci_spec::runtime::Process;
+
+use crate::error::{Result, RuntimeError};
+use crate::library::{self, BuildError, Endowment, Parentage, Work};
+use crate::record::{ProcessFile, Record};
+use crate::spec;
+use crate::verbs::Found;
+
+/// The first descriptor that is not a standard stream.
+const FIRST_PRESERVED: RawFd = 3;
+
+/// What to execute.
+#[derive(Debug)]
+pub(crate) struct Order<'a> {
+    pub(crate) target: Target<'a>,
+    /// As the caller gave it: checked and corrected here.
+    pub(crate) process: Process,
+    pub(crate) pid_file: Option<&'a Path>,
+    pub(crate) endowment: Endowment<'a>,
+    /// How many descriptors from 3 on the process inherits from the calling one, which must have them open.
+    pub(crate) preserved: u16,
+}
+
+/// Executes the process. When this returns, its program runs.
+pub(crate) fn in_this_process(order: Order<'_>) -> Result<Executed> {
+    library::require_single_thread("executing a process")?;
+    let strays = without_preserved(library::open_descriptors()?, order.preserved)?;
+    let found = Found::new(order.target)?;
+    let (Some(record), Some(init)) = (&found.record, &found.process) else {
+        return Err(found.wrong_status()?);
+    };
+    match found.state()?.status {
+        RuntimeStatus::Created | RuntimeStatus::Running => {}
+        // Frozen with the others, the process would never come to its program.
+        RuntimeStatus::Creating | RuntimeStatus::Stopped | RuntimeStatus::Paused => {
+            return Err(found.wrong_status()?);
+        }
+    }
+    let (process, terminal) = spec::check_process(order.process, &root_of(init)?)?;
+    terminal.require_match(order.endowment.console)?;
+    let file = found.place.write_process(&process)?;
+    let work = Work {
+        place: &found.place,
+        endowment: order.endowment,
+        terminal,
+        user: process.user().uid(),
+        strays,
+    };
+    let join = Join {
+        file,
+        group: group_below(record, init)?,
+        parentage: order.endowment.parentage,
+        preserved: order.preserved,
+    };
+    let pid = library::call(work, |builder| build(builder, &join))?;
+    if let Some(path) = order.pid_file
+        && let Err(error) = replace_file(path, pid.to_string().as_bytes(), 0o644, Sync::No)
+    {
+        // A caller that is told of a failure expects nobody to run.
+        if let Some(process) = PidRef::capture(pid)? {
+            process.signal(Signal::KILL)?;
+        }
+        return Err(error.into());
+    }
+    Ok(Executed { pid })
+}
+
+/// The descriptors that are not passed on. Those that are must be open, or something of ours would get their numbers.
+fn without_preserved(open: Vec<RawFd>, preserved: u16) -> Result<Vec<RawFd>> {
+    let kept = FIRST_PRESERVED..FIRST_PRESERVED + RawFd::from(preserved);
+    if let Some(missing) = kept.clone().find(|fd| !open.contains(fd)) {
+        let what = format!("{preserved} descriptors to be preserved");
+        return Err(RuntimeError::invalid(
+            what,
+            format!("descriptor {missing} is not open"),
+        ));
+    }
+    Ok(open.into_iter().filter(|fd| !kept.contains(fd)).collect())
+}
+
+/// The container's root as its first process sees it: on the host's side it may not be mounted at all.
+fn root_of(init: &PidRef) -> Result<Root> {
+    let path = PathBuf::from(format!("/proc/{}/root", init.stamp().pid));
+    let root = Root::open(&path)?;
+    if init.is_alive() {
+        return Ok(root);
+    }
+    // The pid may have become somebody else's by then.
+    let gone = std::io::Error::from(rustix::io::Errno::SRCH);
+    Err(RuntimeError::at("open", &path)(gone))
+}
+
+/// The group of the first process below that of the container, if it has moved (a service manager does): on cgroup v2 a group with
+/// others below it takes no process.
+fn group_below(record: &Record, init: &PidRef) -> Result<Option<String>> {
+    if Cgroups::detect()?.mode() != CgroupMode::Unified {
+        return Ok(None);
+    }
+    let path = PathBuf::from(format!("/proc/{}/cgroup", init.stamp().pid));
+    let text = std::fs::read_to_string(&path).map_err(RuntimeError::at("read", &path))?;
+    let own = text.lines().find_map(|line| line.strip_prefix("0::"));
+    let below = own.and_then(|own| own.strip_prefix(record.cgroup.as_str()));
+    let below = below.and_then(|below| below.strip_prefix('/'));
+    Ok(below.map(str::to_owned))
+}
+
+struct Join {
+    file: ProcessFile,
+    group: Option<String>,
+    parentage: Parentage,
+    preserved: u16,
+}
+
+fn build(builder: ContainerBuilder, join: &Join) -> std::result::Result<i32, BuildError> {
+    let pid = builder
+        .with_preserved_fds(i32::from(join.preserved))
+        .as_tenant()
+        .with_detach(true)
+        .as_sibling(join.parentage == Parentage::Sibling)
+        .with_sub_cgroup(join.group.clone())
+        .with_process(Some(join.file.path()))
+        .build()?;
+    Ok(pid.as_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn preserved_descriptors_are_open_and_no_strays() {
+        let check = |preserved, expected: std::result::Result<&[RawFd], &str>| match (
+            without_preserved(vec![3, 4, 9], preserved),
+            expected,
+        ) {
+            (Ok(strays), Ok(expected)) => assert_eq!(strays, expected),
+            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
+            (result, _) => panic!("{preserved}: {result:?}"),
+        };
+        check(0, Ok(&[3, 4, 9]));
+        check(2, Ok(&[9]));
+        check(3, Err("descriptor 5 is not open"));
+        check(u16::MAX, Err("descriptor 5 is not open"));
+    }
+}

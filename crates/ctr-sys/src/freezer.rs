@@ -1,0 +1,162 @@
+//! Stopping all processes of a control group at once, and letting them go on.
+//!
+//! Version 1 has a hierarchy for it (`freezer.state`), version 2 a file in each group (`cgroup.freeze`). Where both are mounted, version 1 is
+//! used, as other runtimes do: what they freeze is then seen here, and the other way round. A frozen group of version 1 cannot
+//! even be killed; one of version 2 can.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::{Mode, OFlags};
+
+use crate::cgroup::{Cgroups, write_existing};
+use crate::deadline::Deadline;
+use crate::error::{Context, SysError, SysResult};
+use crate::poll::poll;
+
+/// Version 1 tells nobody when a group is frozen: it is asked this often.
+const STEP: Duration = Duration::from_millis(1);
+
+/// How one group is frozen.
+enum Freezer {
+    /// Its `freezer.state`.
+    One(PathBuf),
+    /// Its directory, with `cgroup.freeze` and `cgroup.events`.
+    Two(PathBuf),
+}
+
+impl Cgroups {
+    /// Freezes every process of the group and waits until all stand still. False when they did not until the deadline; the group has been
+    /// thawed again then.
+    ///
+    /// # Errors
+    /// When there is no such group, no freezer, or the kernel refuses.
+    pub fn freeze(&self, path: &str, deadline: Deadline) -> SysResult<bool> {
+        let freezer = self.required_freezer(path)?;
+        let frozen = match &freezer {
+            Freezer::One(state) => freeze_one(state, deadline),
+            Freezer::Two(directory) => set_two(directory, "1", deadline),
+        };
+        match frozen {
+            Ok(true) => Ok(true),
+            failed => {
+                // The failure itself says more than one of taking it back could.
+                drop(freezer.thaw(Deadline::after(Duration::ZERO)));
+                failed
+            }
+        }
+    }
+
+    /// Lets the processes of the group go on and waits until they do; false when they did not until the deadline.
+    ///
+    /// # Errors
+    /// As [`Cgroups::freeze`].
+    pub fn thaw(&self, path: &str, deadline: Deadline) -> SysResult<bool> {
+        self.required_freezer(path)?.thaw(deadline)
+    }
+
+    /// Whether the group is frozen, by itself or with a group above it. False for a group that does not exist, and while it is being
+    /// frozen.
+    ///
+    /// # Errors
+    /// When the kernel's answer cannot be read.
+    pub fn is_frozen(&self, path: &str) -> SysResult<bool> {
+        match self.freezer(path) {
+            None => Ok(false),
+            Some(Freezer::One(state)) => Ok(read(&state)?.trim() == "FROZEN"),
+            Some(Freezer::Two(directory)) => Ok(is_frozen_two(&read(&directory.join(EVENTS))?)),
+        }
+    }
+
+    /// Lets killed processes of a group die that version 1 has frozen: there a signal is delivered only to who goes on.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn thaw_for_death(&self, path: &str) -> SysResult<()> {
+        match self.freezer(path) {
+            Some(Freezer::One(state)) if read(&state)?.trim() != "THAWED" => {
+                write_existing(&state, "THAWED")
+            }
+            Some(Freezer::One(_) | Freezer::Two(_)) | None => Ok(()),
+        }
+    }
+
+    fn freezer(&self, path: &str) -> Option<Freezer> {
+        let directories: Vec<PathBuf> = self.directories(path).map(|(_, found)| found).collect();
+        let one = directories.iter().map(|found| found.join("freezer.state"));
+        if let Some(state) = one.into_iter().find(|state| state.exists()) {
+            return Some(Freezer::One(state));
+        }
+        let mut directories = directories.into_iter();
+        let two = directories.find(|found| found.join("cgroup.freeze").exists());
+        two.map(Freezer::Two)
+    }
+
+    fn required_freezer(&self, path: &str) -> SysResult<Freezer> {
+        self.freezer(path).ok_or_else(|| {
+            let why = "there is no such group, or no freezer for it";
+            SysError::invalid("freeze", format!("cgroup {path}"), why)
+        })
+    }
+}
+
+impl Freezer {
+    fn thaw(&self, deadline: Deadline) -> SysResult<bool> {
+        match self {
+            Self::One(state) => {
+                write_existing(state, "THAWED")?;
+                // Thawed at once, unless a group above it is frozen.
+                Ok(read(state)?.trim() == "THAWED")
+            }
+            Self::Two(directory) => set_two(directory, "0", deadline),
+        }
+    }
+}
+
+const EVENTS: &str = "cgroup.events";
+
+fn read(path: &Path) -> SysResult<String> {
+    std::fs::read_to_string(path).context("read", || path.display().to_string())
+}
+
+fn freeze_one(state: &Path, deadline: Deadline) -> SysResult<bool> {
+    loop {
+        // Written again each time: a process that was forked meanwhile, or that the kernel had to let finish something, is
+        // caught by the next attempt.
+        write_existing(state, "FROZEN")?;
+        if read(state)?.trim() == "FROZEN" {
+            return Ok(true);
+        }
+        if deadline.expired() {
+            return Ok(false);
+        }
+        std::thread::sleep(STEP);
+    }
+}
+
+fn set_two(directory: &Path, value: &str, deadline: Deadline) -> SysResult<bool> {
+    let path = directory.join(EVENTS);
+    let name = || path.display().to_string();
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let events = rustix::fs::open(&path, flags, Mode::empty()).context("open", name)?;
+    write_existing(&directory.join("cgroup.freeze"), value)?;
+    let wanted = value == "1";
+    loop {
+        let mut text = [0; 256];
+        // Reading is what arms the next notification.
+        let count = rustix::io::pread(&events, &mut text, 0).context("read", name)?;
+        let text = String::from_utf8_lossy(text.get(..count).unwrap_or_default());
+        if is_frozen_two(&text) == wanted {
+            return Ok(true);
+        }
+        if deadline.expired() {
+            return Ok(false);
+        }
+        poll(&mut [PollFd::new(&events, PollFlags::PRI)], deadline)?;
+    }
+}
+
+fn is_frozen_two(events: &str) -> bool {
+    events.lines().any(|line| line == "frozen 1")
+}
