@@ -337,7 +337,8 @@ fn lost_terminals(env: &Env) -> Result<()> {
     let script = "trap 'exit 4' HUP; echo ready; while :; do sleep 0.02; done";
     let mut terminal = env.named_terminal("h", &[], script)?;
     terminal.expect("ready")?;
-    terminal.hang_up()?;
+    let code = terminal.hang_up()?;
+    ensure!(code == 4 || code == 0, "{code}");
     env.ctr(&["wait", "h"])?.prints("4\n")?;
     env.wait_for_cleanup("h")?;
     env.remove("h")?;

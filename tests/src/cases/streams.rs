@@ -161,6 +161,10 @@ fn every_client_gets_the_same_bytes(env: &Env) -> Result<()> {
     share.tell("go")?;
     // Two clients take nothing, and the container writes all the same.
     share.hear("written")?;
+    // What one client has, the monitor has offered to all.
+    for client in &clients {
+        client.receiver.wait_for_all()?;
+    }
 
     gate.send(()).context("open the gate")?;
     let output = lame.client.finish()?;

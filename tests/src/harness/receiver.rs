@@ -69,6 +69,8 @@ impl Received {
 /// A thread that reads.
 pub(crate) struct Receiver {
     beginning: Arc<Stream>,
+    /// Ends when as many bytes have arrived as should.
+    complete: Arc<Stream>,
     thread: JoinHandle<Result<Received>>,
 }
 
@@ -77,15 +79,22 @@ impl Receiver {
     pub(crate) fn start(marker: &str, expected: &Pattern, pace: Pace) -> Result<(Receiver, Stdio)> {
         let (reader, writer) = pipe().context("make a pipe")?;
         let beginning = Arc::new(Stream::default());
+        let complete = Arc::new(Stream::default());
         let comparison = Comparison {
             marker: marker.as_bytes().to_vec(),
             expected: expected.clone(),
             beginning: Arc::clone(&beginning),
+            complete: Arc::clone(&complete),
             received: Received::default(),
             began: marker.is_empty(),
         };
         let thread = std::thread::spawn(move || comparison.run(reader, pace));
-        Ok((Receiver { beginning, thread }, writer.into()))
+        let receiver = Receiver {
+            beginning,
+            complete,
+            thread,
+        };
+        Ok((receiver, writer.into()))
     }
 
     /// Waits until something arrived.
@@ -93,6 +102,15 @@ impl Receiver {
         self.beginning
             .wait(PATIENCE, |state| state.ended || !state.bytes.is_empty());
         ensure!(!self.beginning.bytes().is_empty(), "nothing arrived");
+        Ok(())
+    }
+
+    /// Waits until as many bytes have arrived as should.
+    pub(crate) fn wait_for_all(&self) -> Result<()> {
+        ensure!(
+            self.complete.wait(PATIENCE, |state| state.ended),
+            "not all bytes arrived"
+        );
         Ok(())
     }
 
@@ -109,6 +127,7 @@ struct Comparison {
     marker: Vec<u8>,
     expected: Pattern,
     beginning: Arc<Stream>,
+    complete: Arc<Stream>,
     received: Received,
     began: bool,
 }
@@ -180,6 +199,9 @@ impl Comparison {
             }
         }
         self.received.after += bytes.len() as u64;
+        if self.received.after >= self.expected.length() {
+            self.complete.end();
+        }
         Ok(())
     }
 }

@@ -1,17 +1,17 @@
 //! A terminal that a script sits at: a pseudo-terminal with a program in it, what to type, and what must appear.
 //!
-//! The program is not the leader of the terminal's session, a shell that waits for it is, as with a person's terminal. When a
-//! leader ends, the kernel puts the terminal back to the modes of the beginning, and a program that forgot to do that would look
-//! innocent. The shell tells the pid and the exit code of the program through its standard error, which is a pipe.
+//! The program is not the leader of the terminal's session, a shell that waits for it is, as with a person's terminal: the terminal is
+//! still there when the program has ended, and shows the modes that it was left in. The shell tells the pid and the exit code of the
+//! program through its standard error, which is a pipe.
 
 use std::fmt;
-use std::io::{Error, Read};
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::process::Signal;
@@ -77,8 +77,10 @@ impl Modes {
 /// A terminal with a program. What is still running when it is dropped is killed.
 pub(crate) struct Terminal {
     master: Arc<OwnedFd>,
+    /// Ends the thread that reads.
+    stop: Arc<OwnedFd>,
+    program: Program,
     leader: Running,
-    program: Option<Process>,
     screen: Arc<Stream>,
     /// How much of what appeared the expectations so far have used up.
     seen: usize,
@@ -107,18 +109,24 @@ impl Terminal {
             .stdin_from(slave.try_clone().context("copy a descriptor")?)
             .stdout_to(slave)
             .spawn()?;
-        let screen = collect(Screen(Arc::clone(&master)));
+        let stop = eventfd(0, EventfdFlags::CLOEXEC).context("make an eventfd")?;
+        let stop = Arc::new(stop);
+        let screen = collect(Screen {
+            master: Arc::clone(&master),
+            stop: Arc::clone(&stop),
+        });
         let mut terminal = Terminal {
             master,
+            stop,
+            program: Program(None),
             leader,
-            program: None,
             screen,
             seen: 0,
             at_first,
             shown: shown.join(" "),
         };
         let pid = terminal.reported("pid")?;
-        terminal.program = Process::open(pid)?;
+        terminal.program = Program(Process::open(pid)?);
         Ok(terminal)
     }
 
@@ -126,7 +134,7 @@ impl Terminal {
     pub(crate) fn send(&self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             ensure!(
-                ready(&self.master, PollFlags::OUT, Some(PATIENCE))?,
+                ready(&self.master, PollFlags::OUT, PATIENCE)?,
                 "{self} takes no input"
             );
             match rustix::io::write(&self.master, bytes) {
@@ -216,7 +224,7 @@ impl Terminal {
 
     /// Sends a signal to the program; one that has ended gets none.
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        match &self.program {
+        match &self.program.0 {
             Some(program) => program.signal(signal),
             None => Ok(()),
         }
@@ -224,10 +232,7 @@ impl Terminal {
 
     /// Whether the program ends within the time; it runs on when not.
     pub(crate) fn ends_within(&self, time: Duration) -> Result<bool> {
-        match &self.program {
-            Some(program) => program.ends_within(time),
-            None => Ok(true),
-        }
+        self.program.ends_within(time)
     }
 
     /// Waits for the end of the program; gives its exit code, or 128 + n after signal n. The terminal stays.
@@ -245,19 +250,30 @@ impl Terminal {
         Ok(String::from_utf8_lossy(&self.screen()).into_owned())
     }
 
-    /// Takes the terminal away, as a closed window or a lost connection does, and waits until the program has ended of it. Gives
-    /// all that appeared.
-    pub(crate) fn hang_up(self) -> Result<Vec<u8>> {
-        self.leader.signal(Signal::KILL)?;
+    /// Takes the terminal away, as a closed window or a lost connection does. Gives the exit code of the program, which must end of it.
+    pub(crate) fn hang_up(self) -> Result<i32> {
+        let shown = self.to_string();
+        rustix::io::write(&self.stop, &1_u64.to_ne_bytes()).context("end the thread that reads")?;
         ensure!(
-            self.ends_within(PATIENCE)?,
-            "it runs on after the end of {self}"
+            self.screen.wait(PATIENCE, |state| state.ended),
+            "the thread that reads does not end"
         );
-        self.end_session()?;
-        Ok(self.screen())
+        let Terminal {
+            master,
+            program,
+            leader,
+            ..
+        } = self;
+        drop(master);
+        // The kernel tells the leader, and an interactive shell tells its jobs.
+        if let Some(program) = &program.0 {
+            program.signal(Signal::HUP)?;
+        }
+        ensure!(program.ends_within(PATIENCE)?, "it runs on without {shown}");
+        reported(&leader, "end").with_context(|| shown)
     }
 
-    /// Ends the session: the kernel hangs the terminal up, and the thread that reads sees the end of it.
+    /// Ends the session, so that the terminal has no user any more and the thread that reads sees the end of it.
     fn end_session(&self) -> Result<()> {
         self.leader.signal(Signal::KILL)?;
         let ended = self.screen.wait(PATIENCE, |state| state.ended);
@@ -265,24 +281,28 @@ impl Terminal {
         Ok(())
     }
 
-    /// Waits for a number that the leader tells.
     fn reported(&self, key: &str) -> Result<i32> {
-        let find = |bytes: &[u8]| {
-            let text = String::from_utf8_lossy(bytes);
-            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-            whole
-                .lines()
-                .find_map(|line| line.strip_prefix(key)?.trim().parse::<i32>().ok())
-        };
-        self.leader.stderr.wait(PATIENCE, |state| {
-            state.ended || find(&state.bytes).is_some()
-        });
-        let said = self.leader.stderr.bytes();
-        find(&said).with_context(|| {
-            let said = String::from_utf8_lossy(&said).into_owned();
-            format!("there is no {key} of {self}; its session said {said:?}")
-        })
+        reported(&self.leader, key).with_context(|| self.to_string())
     }
+}
+
+/// Waits for a number that the leader tells.
+fn reported(leader: &Running, key: &str) -> Result<i32> {
+    let find = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.trim().parse::<i32>().ok())
+    };
+    leader.stderr.wait(PATIENCE, |state| {
+        state.ended || find(&state.bytes).is_some()
+    });
+    let said = leader.stderr.bytes();
+    find(&said).with_context(|| {
+        let said = String::from_utf8_lossy(&said).into_owned();
+        format!("there is no {key}, the session said {said:?}")
+    })
 }
 
 impl fmt::Display for Terminal {
@@ -300,26 +320,47 @@ impl fmt::Display for Terminal {
     }
 }
 
-impl Drop for Terminal {
+/// The program in the terminal. One that runs when this is dropped is killed.
+struct Program(Option<Process>);
+
+impl Program {
+    fn ends_within(&self, time: Duration) -> Result<bool> {
+        match &self.0 {
+            Some(program) => program.ends_within(time),
+            None => Ok(true),
+        }
+    }
+}
+
+impl Drop for Program {
     fn drop(&mut self) {
-        // Both fail only when the process has ended. The leader waits for the program, so that nobody else has to; then it is killed
-        // as every program is that nobody waited for.
-        if let Some(program) = &self.program
-            && program.signal(Signal::KILL).is_ok()
-        {
-            self.reported("end").ok();
+        if let Some(program) = &self.0 {
+            // Both fail only when it has ended.
+            program.signal(Signal::KILL).ok();
+            program.ends_within(PATIENCE).ok();
         }
     }
 }
 
 /// Our side of the terminal, read without ever blocking in read(2).
-struct Screen(Arc<OwnedFd>);
+struct Screen {
+    master: Arc<OwnedFd>,
+    stop: Arc<OwnedFd>,
+}
 
 impl Read for Screen {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         loop {
-            ready(&self.0, PollFlags::IN, None).map_err(Error::other)?;
-            match rustix::io::read(&self.0, &mut *buffer) {
+            let mut fds = [
+                PollFd::new(&self.stop, PollFlags::IN),
+                PollFd::new(&self.master, PollFlags::IN),
+            ];
+            match poll(&mut fds, None) {
+                Ok(_) if !fds[0].revents().is_empty() => return Ok(0),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match rustix::io::read(&self.master, &mut *buffer) {
                 Ok(count) => return Ok(count),
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 // Nobody has the other side open any more.
@@ -331,11 +372,11 @@ impl Read for Screen {
 }
 
 /// Waits for an event; false when the time is over.
-fn ready(fd: impl AsFd, events: PollFlags, time: Option<Duration>) -> Result<bool> {
-    let timeout = time.map(Timespec::try_from).transpose()?;
+fn ready(fd: impl AsFd, events: PollFlags, time: Duration) -> Result<bool> {
+    let timeout = Timespec::try_from(time)?;
     let mut fds = [PollFd::new(&fd, events)];
     loop {
-        match poll(&mut fds, timeout.as_ref()) {
+        match poll(&mut fds, Some(&timeout)) {
             Ok(count) => return Ok(count > 0),
             Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("wait for a terminal"),
