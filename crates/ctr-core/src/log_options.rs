@@ -164,23 +164,24 @@ fn check_path(path: &Path) -> Result<(), EngineError> {
     if !path.is_absolute() || !plain || path.file_name().is_none() {
         return refuse("it must be an absolute path of a file, without ..");
     }
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let opened = std::fs::File::options()
-        .read(true)
-        .append(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path);
-    let file = match opened {
-        Ok(file) => file,
+    // Looked at before it is opened: opening a device can have effects.
+    let found = match std::fs::symlink_metadata(path) {
+        Ok(found) => found,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return check_new(path),
         Err(error) => return refuse(&error.to_string()),
     };
-    let failed = |source| SysError::new("look at the log file", path.display().to_string(), source);
-    let found = file.metadata().map_err(failed)?;
     let own = rustix::process::geteuid().as_raw();
     if !found.is_file() || found.uid() != own || found.nlink() > 1 {
         return refuse("it exists and is not a regular file of this user alone");
     }
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = std::fs::File::options()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .map_err(|source| {
+            SysError::new("look at the log file", path.display().to_string(), source)
+        })?;
     let mut begin = String::new();
     let begins_like_a_log = match file.take(11).read_to_string(&mut begin) {
         Ok(_) => {

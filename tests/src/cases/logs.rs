@@ -116,7 +116,10 @@ fn several_containers(env: &Env) -> Result<()> {
         "{output}"
     );
     ensure!(output.err() == format!("{b} to stderr\n"), "{output}");
-    env.ctr(&["logs", "-f", "--names", "b", "a"])?;
+    let followed = env.ctr(&["logs", "-f", "--names", "b", "a"])?.out();
+    let mut both: Vec<&str> = followed.lines().collect();
+    both.sort_unstable();
+    ensure!(both == ["a from a", "b from b"], "{followed}");
     let output = env.ctr(&["logs", "--names", "b", "a"])?;
     ensure!(output.out() == "b from b\na from a\n", "{output}");
     env.ctr(&["logs", "--names", "a"])?.prints("a from a\n")?;
@@ -293,7 +296,7 @@ const BAD_OPTIONS: &[(&[&str], &[&str])] = &[
         &["path", "no such file"],
     ),
     (&["--log-opt", "path=/proc/x"], &["path", "cannot be made"]),
-    (&["--log-opt", "path=/tmp"], &["path", "directory"]),
+    (&["--log-opt", "path=/tmp"], &["path", "regular file"]),
     (&["--log-opt", "path=/etc/passwd"], &["path", "not a log"]),
     (&["--log-opt", "path=/dev/null"], &["path", "regular file"]),
 ];
