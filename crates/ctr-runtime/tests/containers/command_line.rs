@@ -104,6 +104,42 @@ pub(crate) fn the_verbs_work_as_those_of_runc() {
     set_subreaper(Subreaper::Off).unwrap();
 }
 
+pub(crate) fn descriptors_are_passed_on_as_asked() {
+    set_subreaper(Subreaper::On).unwrap();
+    let sandbox = Sandbox::new(&["sleep", "1000"]);
+    let id = sandbox.id.clone();
+    sandbox.write_spec();
+    succeed(&sandbox, &["create", "--pid-file", "../pid", &id]);
+    succeed(&sandbox, &["start", &id]);
+    let pid = std::fs::read_to_string(sandbox.pid_file()).unwrap();
+    let exec = |preserved: &str| {
+        let script =
+            "for fd in 3 4 5 6 7 8 9; do [ -e /proc/$$/fd/$fd ] && echo $fd; done; cat <&3";
+        let file = File::open("/proc/sys/kernel/ostype").unwrap();
+        let output = command(
+            &sandbox,
+            &["exec", "--preserve-fds", preserved, &id, "sh", "-c", script],
+        )
+        .fd(3, file.into())
+        .output(OutputLimits {
+            bytes: 1 << 20,
+            deadline: Deadline::after(Duration::from_secs(60)),
+        })
+        .unwrap();
+        let code = output.status.map_or(-1, ExitStatus::code);
+        (code, String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(exec("1"), (0, "3\nLinux\n".to_owned()));
+    // What the caller has not opened is not replaced by something of the runtime's.
+    assert_eq!(exec("2"), (255, String::new()));
+    // 0: the script fails, having nothing to read.
+    assert_eq!(exec("0").1, "");
+    succeed(&sandbox, &["delete", "--force", &id]);
+    reap(pid.parse().unwrap());
+    sandbox.assert_gone();
+    set_subreaper(Subreaper::Off).unwrap();
+}
+
 pub(crate) fn errors_go_to_the_log_and_leave_nothing() {
     let sandbox = Sandbox::new(&["nonsense"]);
     sandbox.write_spec();
