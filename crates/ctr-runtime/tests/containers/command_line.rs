@@ -104,6 +104,26 @@ pub(crate) fn the_verbs_work_as_those_of_runc() {
     set_subreaper(Subreaper::Off).unwrap();
 }
 
+pub(crate) fn a_run_passes_signals_on_and_ends_as_its_container() {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let sandbox = Sandbox::script("trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done");
+    sandbox.write_spec();
+    let run = command(&sandbox, &["run", &sandbox.id])
+        .stdout(Stdio::Fd(write))
+        .spawn()
+        .unwrap();
+    let mut ready = [0; 6];
+    File::from(read).read_exact(&mut ready).unwrap();
+    run.kill(ctr_sys::Signal::TERM).unwrap();
+    assert_eq!(run.wait().unwrap(), ExitStatus::Exited(3));
+    sandbox.assert_gone();
+
+    let sandbox = Sandbox::new(&["nonsense"]);
+    sandbox.write_spec();
+    check_fails(&sandbox, &["run", &sandbox.id], "command not found");
+    sandbox.assert_gone();
+}
+
 pub(crate) fn descriptors_are_passed_on_as_asked() {
     set_subreaper(Subreaper::On).unwrap();
     let sandbox = Sandbox::new(&["sleep", "1000"]);
