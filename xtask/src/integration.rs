@@ -33,11 +33,13 @@ struct Options {
     runtime: Option<&'static str>,
     profile: Option<&'static str>,
     filter: Option<String>,
+    scale: Option<&'static str>,
     jobs: Option<u32>,
 }
 
 const RUNTIMES: [&str; 4] = ["builtin", "runc", "crun", "all"];
 const PROFILES: [&str; 3] = ["host", "legacy", "unified"];
+const SCALES: [&str; 2] = ["quick", "full"];
 
 /// Runs the task.
 pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
@@ -127,6 +129,9 @@ fn words(round: &Round, options: &Options) -> Vec<String> {
         words.extend(["--runtime", runtime]);
     }
     let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+    if let Some(scale) = options.scale {
+        words.extend(["--scale".to_owned(), scale.to_owned()]);
+    }
     if let Some(filter) = &options.filter {
         words.extend(["--filter".to_owned(), filter.clone()]);
     }
@@ -206,6 +211,7 @@ fn parse(arguments: &[String]) -> Result<Options> {
         match name {
             "--runtime" => options.runtime = Some(one_of(name, &value()?, &RUNTIMES)?),
             "--profile" => options.profile = Some(one_of(name, &value()?, &PROFILES)?),
+            "--scale" => options.scale = Some(one_of(name, &value()?, &SCALES)?),
             "--filter" => options.filter = Some(value()?),
             "--jobs" => {
                 let text = value()?;
@@ -214,7 +220,7 @@ fn parse(arguments: &[String]) -> Result<Options> {
                     Some(jobs.with_context(|| format!("--jobs {text}: a number from 1 to 64"))?);
             }
             other => bail!(
-                "test-integration does not know {other:?}; it takes --runtime, --profile, --filter and --jobs"
+                "test-integration does not know {other:?}; it takes --runtime, --profile, --scale, --filter and --jobs"
             ),
         }
     }
@@ -286,10 +292,11 @@ mod tests {
                 &["--profile", "x"],
                 "--profile x: one of host, legacy, unified",
             ),
+            (&["--scale", "x"], "--scale x: one of quick, full"),
             (&["--jobs", "0"], "--jobs 0: a number from 1 to 64"),
             (
                 &["run"],
-                "test-integration does not know \"run\"; it takes --runtime, --profile, --filter and --jobs",
+                "test-integration does not know \"run\"; it takes --runtime, --profile, --scale, --filter and --jobs",
             ),
         ] {
             assert_eq!(options(words).unwrap_err().to_string(), message);
@@ -298,11 +305,20 @@ mod tests {
 
     #[test]
     fn a_round_becomes_a_command_line() {
-        let options = options(&["--runtime", "crun", "--filter", "stop", "--jobs", "3"]).unwrap();
+        let options = options(&[
+            "--runtime",
+            "crun",
+            "--filter",
+            "stop",
+            "--scale=full",
+            "--jobs",
+            "3",
+        ])
+        .unwrap();
         let rounds = rounds(&options);
         assert_eq!(
             words(&rounds[0], &options).join(" "),
-            "run --profile legacy --set core --runtime crun --filter stop --jobs 3"
+            "run --profile legacy --set core --runtime crun --scale full --filter stop --jobs 3"
         );
     }
 }

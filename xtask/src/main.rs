@@ -44,7 +44,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "test-integration",
-        about: "the end-to-end cases [--runtime builtin|runc|crun|all] [--profile host|legacy|unified] [--filter TEXT] [--jobs N]",
+        about: "the end-to-end cases [--runtime builtin|runc|crun|all] [--profile host|legacy|unified] [--scale quick|full] [--filter TEXT] [--jobs N]",
         run: integration::run,
     },
     Task {

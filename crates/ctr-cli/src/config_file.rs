@@ -241,6 +241,10 @@ mod tests {
             error: line 1: unclosed table, expected `]`
         "#]],
         );
+    }
+
+    #[test]
+    fn runtimes_that_cannot_be_used_are_named() {
         check(
             "default_runtime = \"../x\"",
             &expect![[r#"
@@ -293,6 +297,10 @@ mod tests {
             error: runtimes.a/b: a runtime's name is [a-z0-9][a-z0-9._-]*, at most 64 characters
         "#]],
         );
+    }
+
+    #[test]
+    fn logs_that_cannot_be_are_named() {
         check(
             "[log]\ndriver = \"syslog\"",
             &expect![[r#"

@@ -91,7 +91,7 @@ impl Engine {
     /// The container that `what` names: a full id, a name, or the beginning of one id only.
     ///
     /// # Errors
-    /// [`StateError::NotFound`] and [`StateError::Ambiguous`], inside [`EngineError::State`].
+    /// [`NotFound`](ctr_state::StateError::NotFound) and [`Ambiguous`](ctr_state::StateError::Ambiguous), inside [`EngineError::State`].
     pub fn find(&self, what: &str) -> Result<Container<'_>, EngineError> {
         let parsed: IdOrName = what.parse().map_err(|_| EngineError::not_found(what))?;
         Ok(Container::new(self, self.store.resolve(&parsed)?))

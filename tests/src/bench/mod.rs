@@ -21,6 +21,7 @@ use anyhow::{Result, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::harness::base::Base;
+use crate::harness::case::Scale;
 use crate::harness::machine::mounts;
 use crate::harness::profile::{Entered, Profile};
 use contender::{Contender, Field};
@@ -107,7 +108,7 @@ pub(crate) fn run(options: &BenchOptions) -> Result<()> {
     }
     // podman keeps its locks there, for all of its directories.
     mount("tmpfs", "/dev/shm", "tmpfs", MountFlags::empty(), None)?;
-    let base = Base::make()?;
+    let base = Base::make(Scale::Quick)?;
     let result = measured(&base, options);
     let removed = unmount_below(&base).and_then(|()| base.remove());
     result?.print(options.form)?;

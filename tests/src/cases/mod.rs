@@ -1,6 +1,8 @@
 //! The cases, by feature. Each module has a table of its own, and all tables are listed here.
 
+pub(crate) mod attach_refusals;
 pub(crate) mod crash;
+pub(crate) mod detach;
 pub(crate) mod devices;
 pub(crate) mod environment;
 pub(crate) mod events;
@@ -22,8 +24,11 @@ pub(crate) mod rootfs_refusals;
 pub(crate) mod run;
 pub(crate) mod runtimes;
 pub(crate) mod selection;
+pub(crate) mod short_lives;
 pub(crate) mod signals;
 pub(crate) mod stop;
+pub(crate) mod streams;
+pub(crate) mod terminal;
 
 use crate::harness::case::Case;
 
@@ -33,8 +38,13 @@ const TABLES: &[&[Case]] = &[
     logs_disk::CASES,
     logs::CASES,
     crash::CASES,
+    streams::CASES,
+    short_lives::CASES,
+    terminal::CASES,
+    detach::CASES,
     events_journal::CASES,
     refusals::CASES,
+    attach_refusals::CASES,
     stop::CASES,
     lifecycle::CASES,
     signals::CASES,

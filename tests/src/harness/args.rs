@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::case::{Runtime, Set};
+use super::case::{Runtime, Scale, Set};
 use super::profile::Profile;
 use crate::bench::BenchOptions;
 
@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) profile: Profile,
     pub(crate) set: Set,
     pub(crate) runtimes: Vec<Runtime>,
+    /// How much the cases do that prove something by its amount.
+    pub(crate) scale: Scale,
     /// Only cases whose name contains this.
     pub(crate) filter: String,
     /// How many run at a time.
@@ -50,6 +52,7 @@ fn options(arguments: &[String]) -> Result<Options> {
         profile: Profile::Host,
         set: Set::Full,
         runtimes: Vec::new(),
+        scale: Scale::Quick,
         filter: String::new(),
         jobs: default_jobs(),
     };
@@ -65,6 +68,7 @@ fn options(arguments: &[String]) -> Result<Options> {
             "--runtime" => options
                 .runtimes
                 .push(Runtime::parse(value).with_context(known)?),
+            "--scale" => options.scale = Scale::parse(value).with_context(known)?,
             "--filter" => options.filter.clone_from(value),
             "--jobs" => options.jobs = value.parse().with_context(known)?,
             other => bail!("{other:?} is no option"),
@@ -100,6 +104,8 @@ mod tests {
             "core",
             "--runtime",
             "crun",
+            "--scale",
+            "full",
             "--filter",
             "stop",
             "--jobs",
@@ -111,6 +117,7 @@ mod tests {
                 profile: Profile::Legacy,
                 set: Set::Core,
                 runtimes: vec![Runtime::Crun],
+                scale: Scale::Full,
                 filter: "stop".to_owned(),
                 jobs: 3,
             })
@@ -128,6 +135,7 @@ mod tests {
             &["run", "--profile", "x"],
             &["run", "--set", "x"],
             &["run", "--runtime", "x"],
+            &["run", "--scale", "x"],
             &["run", "--jobs", "x"],
             &["run", "--x", "y"],
         ] {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::statfs;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use super::case::Runtime;
+use super::case::{Runtime, Scale};
 use super::env::Env;
 use super::manifest::{compare, manifest};
 use super::tree::{MountPoints, directory, make_root, remove};
@@ -36,6 +36,7 @@ pub(crate) struct Base {
     /// What the shared root directory held when it was made.
     shared: Vec<String>,
     on_tmpfs: OnTmpfs,
+    scale: Scale,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ enum OnTmpfs {
 
 impl Base {
     /// Makes the directory and the shared root. Takes the program from `CTR_BIN` and the place from `CTR_TEST_DIR`.
-    pub(crate) fn make() -> Result<Base> {
+    pub(crate) fn make(scale: Scale) -> Result<Base> {
         let ctr = variable("CTR_BIN").context("CTR_BIN does not name the ctr to test")?;
         let ctr = fs::canonicalize(&ctr).with_context(|| format!("CTR_BIN is {ctr}"))?;
         let parent = variable("CTR_TEST_DIR").unwrap_or_else(|| PARENT.to_owned());
@@ -66,6 +67,7 @@ impl Base {
             ctr,
             shared,
             on_tmpfs,
+            scale,
         })
     }
 
@@ -77,7 +79,8 @@ impl Base {
     /// The environment of the case with this number.
     pub(crate) fn env(&self, number: usize, runtime: Runtime) -> Result<Env> {
         let directory = self.directory.join(format!("case-{number:04}"));
-        Env::make(directory, &self.directory.join("root"), &self.ctr, runtime)
+        let shared = self.directory.join("root");
+        Env::make(directory, &shared, &self.ctr, runtime, self.scale)
     }
 
     /// Fails when a case changed the shared root directory.

@@ -57,6 +57,34 @@ impl Set {
     }
 }
 
+/// How much the cases do that prove something by its amount: bytes, containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// What fits into every round.
+    Quick,
+    /// What takes minutes.
+    Full,
+}
+
+impl Scale {
+    /// Reads the word of the command line.
+    pub(crate) fn parse(word: &str) -> Result<Scale> {
+        match word {
+            "quick" => Ok(Scale::Quick),
+            "full" => Ok(Scale::Full),
+            _ => anyhow::bail!("a scale is quick or full"),
+        }
+    }
+
+    /// The amount of this scale.
+    pub(crate) fn pick<T>(self, quick: T, full: T) -> T {
+        match self {
+            Scale::Quick => quick,
+            Scale::Full => full,
+        }
+    }
+}
+
 /// The runtime that the containers of a case get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Runtime {

@@ -8,10 +8,11 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::case::Runtime;
+use super::case::{Runtime, Scale};
 use super::leaks::{Before, MountScope, Place};
 use super::output::Output;
 use super::program::{Call, Running};
+use super::terminal::{SIZE, Size, Terminal};
 use super::tree::{MountPoints, directory, make_root, remove};
 use super::{process, wait};
 
@@ -22,6 +23,7 @@ pub(crate) struct Env {
     shared: String,
     ctr: PathBuf,
     pub(crate) runtime: Runtime,
+    pub(crate) scale: Scale,
     place: Place,
     before: Before,
     transcript: Mutex<Vec<String>>,
@@ -30,7 +32,13 @@ pub(crate) struct Env {
 
 impl Env {
     /// Makes the directories of a case.
-    pub(crate) fn make(path: PathBuf, shared: &Path, ctr: &Path, runtime: Runtime) -> Result<Env> {
+    pub(crate) fn make(
+        path: PathBuf,
+        shared: &Path,
+        ctr: &Path,
+        runtime: Runtime,
+        scale: Scale,
+    ) -> Result<Env> {
         directory(&path, 0o755)?;
         let place = Place {
             root: path.join("root"),
@@ -42,6 +50,7 @@ impl Env {
             shared: text(shared)?,
             ctr: ctr.to_path_buf(),
             runtime,
+            scale,
             before: place.look()?,
             place,
             transcript: Mutex::default(),
@@ -164,6 +173,19 @@ impl Env {
     pub(crate) fn start_run(&self, flags: &[&str], command: &[&str]) -> Result<Running> {
         let words = self.run_words(flags, command);
         self.call(&refs(&words)).open_stdin().spawn()
+    }
+
+    /// `ctr` in a terminal of its own.
+    pub(crate) fn terminal(&self, arguments: &[&str], size: Size) -> Result<Terminal> {
+        Terminal::start(&self.words(arguments), size)
+    }
+
+    /// `ctr run --rm -i -t` over the shared root directory, in a terminal of its own.
+    pub(crate) fn run_terminal(&self, flags: &[&str], command: &[&str]) -> Result<Terminal> {
+        let mut all = vec!["-i", "-t"];
+        all.extend(flags);
+        let words = self.run_words(&all, command);
+        self.terminal(&refs(&words), SIZE)
     }
 
     /// Creates a container of this name over the shared root directory; gives its id.

@@ -3,17 +3,21 @@
 pub(crate) mod args;
 pub(crate) mod base;
 pub(crate) mod case;
+pub(crate) mod collect;
 pub(crate) mod env;
 pub(crate) mod leaks;
 pub(crate) mod machine;
 pub(crate) mod manifest;
 pub(crate) mod mount_watch;
 pub(crate) mod output;
+pub(crate) mod pattern;
 pub(crate) mod process;
 pub(crate) mod profile;
 pub(crate) mod program;
 pub(crate) mod readme;
+pub(crate) mod receiver;
 pub(crate) mod runner;
+pub(crate) mod terminal;
 pub(crate) mod tree;
 pub(crate) mod wait;
 

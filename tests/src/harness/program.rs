@@ -4,15 +4,16 @@
 //! hang into a failure with a name.
 
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::Signal;
 
+use super::collect::{Stream, StreamState, collect};
 use super::output::Output;
 use super::process::Process;
 
@@ -27,6 +28,7 @@ enum Input {
     Null,
     Open,
     Bytes(Vec<u8>),
+    Given(Stdio),
 }
 
 /// A program to be started.
@@ -34,6 +36,8 @@ pub(crate) struct Call {
     command: Command,
     shown: String,
     input: Input,
+    stdout: Stdio,
+    stderr: Stdio,
 }
 
 impl Call {
@@ -51,6 +55,8 @@ impl Call {
             command,
             shown: program.as_ref().to_string_lossy().into_owned(),
             input: Input::Null,
+            stdout: Stdio::piped(),
+            stderr: Stdio::piped(),
         }
     }
 
@@ -96,6 +102,24 @@ impl Call {
         self
     }
 
+    /// Gives the program this to read from.
+    pub(crate) fn stdin_from(mut self, input: impl Into<Stdio>) -> Call {
+        self.input = Input::Given(input.into());
+        self
+    }
+
+    /// Sends standard output there, so that none is collected.
+    pub(crate) fn stdout_to(mut self, output: impl Into<Stdio>) -> Call {
+        self.stdout = output.into();
+        self
+    }
+
+    /// Sends standard error there, so that none is collected.
+    pub(crate) fn stderr_to(mut self, output: impl Into<Stdio>) -> Call {
+        self.stderr = output.into();
+        self
+    }
+
     /// Starts the program and waits for its end.
     pub(crate) fn output(self) -> Result<Output> {
         self.spawn()?.finish()
@@ -103,30 +127,28 @@ impl Call {
 
     /// Starts the program.
     pub(crate) fn spawn(mut self) -> Result<Running> {
-        let stdin = match self.input {
-            Input::Null => Stdio::null(),
-            Input::Open | Input::Bytes(_) => Stdio::piped(),
+        let (stdin, bytes) = match self.input {
+            Input::Null => (Stdio::null(), None),
+            Input::Open => (Stdio::piped(), None),
+            Input::Bytes(bytes) => (Stdio::piped(), Some(bytes)),
+            Input::Given(input) => (input, None),
         };
         self.command
             .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stdout(self.stdout)
+            .stderr(self.stderr);
         let mut child = self
             .command
             .spawn()
             .with_context(|| format!("start `{}`", self.shown))?;
         let pid = i32::try_from(child.id()).context("a pid fits")?;
         let process = Process::open(pid)?.context("a child that nobody waited for is there")?;
-        let stdout = collect(child.stdout.take().context("a pipe was asked for")?);
-        let stderr = collect(child.stderr.take().context("a pipe was asked for")?);
-        let stdin = child.stdin.take();
-        let stdin = match self.input {
-            Input::Bytes(bytes) => {
-                feed(stdin.context("a pipe was asked for")?, bytes);
-                None
-            }
-            Input::Null | Input::Open => stdin,
-        };
+        let stdout = child.stdout.take().map_or_else(nothing, collect);
+        let stderr = child.stderr.take().map_or_else(nothing, collect);
+        let mut stdin = child.stdin.take();
+        if let Some(bytes) = bytes {
+            feed(stdin.take().context("a pipe was asked for")?, bytes);
+        }
         Ok(Running {
             child,
             process,
@@ -138,67 +160,16 @@ impl Call {
     }
 }
 
-/// Writes the bytes from a thread of their own. A program that does not read them all is no error of ours.
-fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) {
-    std::thread::spawn(move || stdin.write_all(&bytes).ok());
-}
-
-/// What came out of a pipe so far.
-#[derive(Default)]
-struct Stream {
-    state: Mutex<StreamState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct StreamState {
-    bytes: Vec<u8>,
-    ended: bool,
-}
-
-/// Reads a pipe to its end from a thread of its own.
-fn collect(mut pipe: impl Read + Send + 'static) -> Arc<Stream> {
+/// The stream of an output that goes elsewhere.
+fn nothing() -> Arc<Stream> {
     let stream = Arc::new(Stream::default());
-    let shared = Arc::clone(&stream);
-    std::thread::spawn(move || {
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            let count = pipe.read(&mut buffer).unwrap_or(0);
-            let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.bytes.extend_from_slice(&buffer[..count]);
-            state.ended = count == 0;
-            shared.changed.notify_all();
-            if state.ended {
-                return;
-            }
-        }
-    });
+    stream.end();
     stream
 }
 
-impl Stream {
-    /// Waits until the condition holds; whether it did before the time was over.
-    fn wait(&self, time: Duration, holds: impl Fn(&StreamState) -> bool) -> bool {
-        let end = Instant::now() + time;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while !holds(&state) {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            state = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        true
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.bytes.clone()
-    }
+/// Writes the bytes from a thread of their own. A program that does not read them all is no error of ours.
+fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) {
+    std::thread::spawn(move || stdin.write_all(&bytes).ok());
 }
 
 /// A program that was started. One that nobody waited for is killed.
@@ -207,7 +178,8 @@ pub(crate) struct Running {
     process: Process,
     stdin: Option<ChildStdin>,
     stdout: Arc<Stream>,
-    stderr: Arc<Stream>,
+    /// What it says on standard error so far.
+    pub(crate) stderr: Arc<Stream>,
     shown: String,
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn run(cases: &[Case], options: &Options) -> Result<Counts> {
     if jobs.is_empty() {
         return Ok(counts);
     }
-    let base = Base::make()?;
+    let base = Base::make(options.scale)?;
     let watch = MountWatch::start()?;
     let round = Round {
         base: &base,
@@ -171,7 +171,7 @@ fn panicked(payload: &(dyn std::any::Any + Send)) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::case::{Scope, Set};
+    use super::super::case::{Scale, Scope, Set};
     use super::super::profile::Profile;
     use super::*;
 
@@ -180,6 +180,7 @@ mod tests {
             profile: Profile::Host,
             set,
             runtimes: vec![Runtime::Builtin, Runtime::Runc],
+            scale: Scale::Quick,
             filter: filter.to_owned(),
             jobs: 1,
         }
