@@ -251,6 +251,10 @@ mod tests {
             error: default_runtime "../x": must be builtin, a name ([a-z0-9][a-z0-9._-]*) or an absolute path
         "#]],
         );
+    }
+
+    #[test]
+    fn faults_of_runtimes_are_named() {
         check(
             "[runtimes]\nmine = \"bin/mine\"",
             &expect![[r#"

@@ -121,6 +121,9 @@ struct LogFields {
     message: Option<String>,
 }
 
+/// What youki writes after a message.
+const BACKTRACE: &str = "\n\nStack backtrace:";
+
 fn last_error(log: &str) -> Option<LoggedError> {
     log.lines().rev().find_map(|line| {
         let line: LogLine = serde_json::from_str(line).ok()?;
@@ -133,9 +136,13 @@ fn last_error(log: &str) -> Option<LoggedError> {
         }
         let message = line
             .msg
-            .or_else(|| line.fields.and_then(|fields| fields.message));
+            .or_else(|| line.fields.and_then(|fields| fields.message))?;
+        let message = message.split(BACKTRACE).next().unwrap_or_default();
+        if message.trim().is_empty() {
+            return None;
+        }
         Some(LoggedError {
-            message: message.filter(|text| !text.trim().is_empty())?,
+            message: message.to_owned(),
             kind: line.failure_kind,
         })
     })
@@ -182,7 +189,7 @@ struct Text {
 
 /// The first row that fits decides.
 #[rustfmt::skip]
-const TEXTS: [Text; 20] = [
+const TEXTS: [Text; 24] = [
     // runc
     Text { verbs: Verbs::Executing, parts: &["exec: \"", "\": executable file not found in $path"], kind: FailureKind::CommandNotFound },
     Text { verbs: Verbs::Executing, parts: &["exec: \"", "\": stat ", ": no such file or directory"], kind: FailureKind::CommandNotFound },
@@ -200,18 +207,22 @@ const TEXTS: [Text; 20] = [
     Text { verbs: Verbs::Executing, parts: &["exec container process", "`: no such file or directory"], kind: FailureKind::CommandNotFound },
     Text { verbs: Verbs::Executing, parts: &["exec container process", "`: permission denied"], kind: FailureKind::CommandNotExecutable },
     Text { verbs: Verbs::Executing, parts: &["exec container process", "`: exec format error"], kind: FailureKind::CommandNotExecutable },
+    Text { verbs: Verbs::Executing, parts: &["exec: no such file or directory"], kind: FailureKind::CommandNotFound },
+    Text { verbs: Verbs::Executing, parts: &["exec: exec format error"], kind: FailureKind::CommandNotExecutable },
+    Text { verbs: Verbs::Executing, parts: &["open executable: not a directory"], kind: FailureKind::CommandNotFound },
     Text { verbs: Verbs::Existing, parts: &["error opening file `", "/status`: no such file or directory"], kind: FailureKind::NoSuchContainer },
     // runc, youki
     Text { verbs: Verbs::Existing, parts: &["container ", "does not exist"], kind: FailureKind::NoSuchContainer },
     // youki
     Text { verbs: Verbs::Executing, parts: &["executable '", "' not found in $path"], kind: FailureKind::CommandNotFound },
+    Text { verbs: Verbs::Executing, parts: &["executable '", "does not have correct permissions"], kind: FailureKind::CommandNotExecutable },
     // What the kernel says, in all of them.
     Text { verbs: Verbs::Any, parts: &["permission denied"], kind: FailureKind::PermissionDenied },
     Text { verbs: Verbs::Any, parts: &["operation not permitted"], kind: FailureKind::PermissionDenied },
 ];
 
 fn classify(operation: &str, message: &str) -> FailureKind {
-    let executing = matches!(operation, "create" | "start");
+    let executing = matches!(operation, "create" | "start" | "exec");
     let existing = operation != "create";
     let message = message.to_lowercase();
     let row = TEXTS.iter().find(|text| {

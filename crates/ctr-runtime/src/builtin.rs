@@ -71,7 +71,7 @@ impl Builtin {
                 process: spec::read_process(call.process)?,
                 pid_file: Some(call.pid_file),
                 endowment: endowment(call.stdio, call.console),
-                preserved: 0,
+                preserved: exec::Preserved::NONE,
             })
         };
         execute().map_err(|error| failure(error, "exec"))

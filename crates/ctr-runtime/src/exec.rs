@@ -1,5 +1,6 @@
 //! `exec`: another process in a container, made in a process that is given up for it: see [`crate::library`].
 
+use std::ops::Range;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
@@ -25,14 +26,42 @@ pub(crate) struct Order<'a> {
     pub(crate) process: Process,
     pub(crate) pid_file: Option<&'a Path>,
     pub(crate) endowment: Endowment<'a>,
-    /// How many descriptors from 3 on the process inherits from the calling one, which must have them open.
-    pub(crate) preserved: u16,
+    pub(crate) preserved: Preserved,
+}
+
+/// How many descriptors from 3 on the process inherits from the calling one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Preserved(u16);
+
+impl Preserved {
+    pub(crate) const NONE: Self = Self(0);
+
+    /// To be asked before anything of ours is open: what the caller has not opened would be a descriptor of ours later.
+    pub(crate) fn of_caller(count: u16) -> Result<Self> {
+        Self::among(&library::open_descriptors()?, count)
+    }
+
+    fn among(open: &[RawFd], count: u16) -> Result<Self> {
+        let preserved = Self(count);
+        match preserved.range().find(|fd| !open.contains(fd)) {
+            None => Ok(preserved),
+            Some(missing) => Err(RuntimeError::invalid(
+                format!("{count} descriptors to be preserved"),
+                format!("descriptor {missing} is not open"),
+            )),
+        }
+    }
+
+    fn range(self) -> Range<RawFd> {
+        FIRST_PRESERVED..FIRST_PRESERVED + RawFd::from(self.0)
+    }
 }
 
 /// Executes the process. When this returns, its program runs.
 pub(crate) fn in_this_process(order: Order<'_>) -> Result<Executed> {
     library::require_single_thread("executing a process")?;
-    let strays = without_preserved(library::open_descriptors()?, order.preserved)?;
+    let mut strays = library::open_descriptors()?;
+    strays.retain(|fd| !order.preserved.range().contains(fd));
     let found = Found::new(order.target)?;
     let (Some(record), Some(init)) = (&found.record, &found.process) else {
         return Err(found.wrong_status()?);
@@ -73,19 +102,6 @@ pub(crate) fn in_this_process(order: Order<'_>) -> Result<Executed> {
     Ok(Executed { pid })
 }
 
-/// The descriptors that are not passed on. Those that are must be open, or something of ours would get their numbers.
-fn without_preserved(open: Vec<RawFd>, preserved: u16) -> Result<Vec<RawFd>> {
-    let kept = FIRST_PRESERVED..FIRST_PRESERVED + RawFd::from(preserved);
-    if let Some(missing) = kept.clone().find(|fd| !open.contains(fd)) {
-        let what = format!("{preserved} descriptors to be preserved");
-        return Err(RuntimeError::invalid(
-            what,
-            format!("descriptor {missing} is not open"),
-        ));
-    }
-    Ok(open.into_iter().filter(|fd| !kept.contains(fd)).collect())
-}
-
 /// The container's root as its first process sees it: on the host's side it may not be mounted at all.
 fn root_of(init: &PidRef) -> Result<Root> {
     let path = PathBuf::from(format!("/proc/{}/root", init.stamp().pid));
@@ -116,12 +132,12 @@ struct Join {
     file: ProcessFile,
     group: Option<String>,
     parentage: Parentage,
-    preserved: u16,
+    preserved: Preserved,
 }
 
 fn build(builder: ContainerBuilder, join: &Join) -> std::result::Result<i32, BuildError> {
     let pid = builder
-        .with_preserved_fds(i32::from(join.preserved))
+        .with_preserved_fds(i32::from(join.preserved.0))
         .as_tenant()
         .with_detach(true)
         .as_sibling(join.parentage == Parentage::Sibling)
@@ -136,18 +152,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn preserved_descriptors_are_open_and_no_strays() {
-        let check = |preserved, expected: std::result::Result<&[RawFd], &str>| match (
-            without_preserved(vec![3, 4, 9], preserved),
-            expected,
-        ) {
-            (Ok(strays), Ok(expected)) => assert_eq!(strays, expected),
-            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
-            (result, _) => panic!("{preserved}: {result:?}"),
+    fn preserved_descriptors_are_open() {
+        let check = |count, missing: Option<&str>| {
+            let found = Preserved::among(&[3, 4, 9], count).map_err(|error| error.to_string());
+            match missing {
+                None => assert_eq!(found, Ok(Preserved(count))),
+                Some(part) => assert!(found.is_err_and(|error| error.contains(part)), "{count}"),
+            }
         };
-        check(0, Ok(&[3, 4, 9]));
-        check(2, Ok(&[9]));
-        check(3, Err("descriptor 5 is not open"));
-        check(u16::MAX, Err("descriptor 5 is not open"));
+        check(0, None);
+        check(2, None);
+        check(3, Some("descriptor 5 is not open"));
+        check(u16::MAX, Some("descriptor 5 is not open"));
     }
 }

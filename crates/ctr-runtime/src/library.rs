@@ -198,14 +198,21 @@ fn is_without_keyrings(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported || error.kind() == io::ErrorKind::PermissionDenied
 }
 
+/// What the library puts before an error on its way from process to process.
+const NOISE: [&str; 3] = [
+    "failed to create container: ",
+    "exec process failed with error error in executing process : ",
+    "failed to unix syscall: ",
+];
+
 /// The library's last words, with the first thing that it logged, which is nearest to the cause.
 fn explain(text: &str, reported: Reported) -> RuntimeError {
     if let Some(refusal) = reported.refusal {
         return RuntimeError::Refused(refusal);
     }
-    let mut message = text
-        .trim_start_matches("failed to create container: ")
-        .to_owned();
+    let mut message = NOISE
+        .iter()
+        .fold(text.to_owned(), |text, noise| text.replace(noise, ""));
     if let Some(first) = reported.log.first() {
         message = format!("{message}: {first}");
     }

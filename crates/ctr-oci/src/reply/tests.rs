@@ -241,3 +241,47 @@ fn states() {
         check_state(garbage, Err(Kind::BadAnswer));
     }
 }
+
+#[test]
+fn executing_another_process_fails_as_a_creation_does() {
+    let check = |message: &str, kind| {
+        let line = serde_json::json!({"level": "error", "msg": message});
+        check_log("exec", &line.to_string(), kind, message);
+    };
+    let runc =
+        "exec failed: unable to start container process: exec: \"/plain\": permission denied";
+    check(runc, Kind::CommandNotExecutable);
+    check("exec: No such file or directory", Kind::CommandNotFound);
+    check("exec: Exec format error", Kind::CommandNotExecutable);
+    check("open executable: Not a directory", Kind::CommandNotFound);
+    let youki = "error in executing command: failed to create container: executable '/plain' at path \
+        '\"/plain\"' does not have correct permissions";
+    check(youki, Kind::CommandNotExecutable);
+    check("container does not exist", Kind::NoSuchContainer);
+}
+
+#[test]
+fn backtraces_are_no_part_of_a_message() {
+    let line = r#"{"level":"ERROR","message":"executable 'x' not found in $PATH\n\nStack backtrace:\n   0: <unknown>"}"#;
+    let message = "executable 'x' not found in $PATH";
+    check_log("exec", line, Kind::CommandNotFound, message);
+}
+
+#[test]
+fn processes() {
+    let check = |stdout: &str, expected: Result<&[i32], Kind>| {
+        let reply = RuntimeReply {
+            status: ExitStatus::Exited(0),
+            stdout: stdout.as_bytes().to_vec(),
+            ..failed("", "")
+        };
+        let pids = reply.processes("rt").map_err(|failure| failure.kind);
+        assert_eq!(pids.as_deref().map_err(|kind| *kind), expected, "{stdout}");
+    };
+    check("[2,1]\n", Ok(&[1, 2]));
+    check("[]", Ok(&[]));
+    check("null", Ok(&[]));
+    for garbage in ["", "{}", "[\"1\"]", "PID\n1\n"] {
+        check(garbage, Err(Kind::BadAnswer));
+    }
+}

@@ -93,6 +93,7 @@ pub(super) fn run(global: &Global, creation: &Creation, attachment: Attachment) 
 }
 
 pub(super) fn exec(global: &Global, execution: &Execution) -> Result<Answer> {
+    let preserved = exec::Preserved::of_caller(execution.preserved)?;
     let root = absolute(&global.root)?;
     let target = target(&root, &execution.id);
     let process = match &execution.executable {
@@ -112,7 +113,7 @@ pub(super) fn exec(global: &Global, execution: &Execution) -> Result<Answer> {
         process,
         pid_file: pid_file.as_deref(),
         endowment: endowment(console.as_deref()),
-        preserved: execution.preserved,
+        preserved,
     })?;
     match waiter {
         Some(waiter) => Ok(Answer::Code(waiter.wait(executed.pid)?.code())),

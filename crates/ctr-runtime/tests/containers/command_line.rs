@@ -104,6 +104,62 @@ pub(crate) fn the_verbs_work_as_those_of_runc() {
     set_subreaper(Subreaper::Off).unwrap();
 }
 
+pub(crate) fn a_run_passes_signals_on_and_ends_as_its_container() {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let sandbox = Sandbox::script("trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done");
+    sandbox.write_spec();
+    let run = command(&sandbox, &["run", &sandbox.id])
+        .stdout(Stdio::Fd(write))
+        .spawn()
+        .unwrap();
+    let mut ready = [0; 6];
+    File::from(read).read_exact(&mut ready).unwrap();
+    run.kill(ctr_sys::Signal::TERM).unwrap();
+    assert_eq!(run.wait().unwrap(), ExitStatus::Exited(3));
+    sandbox.assert_gone();
+
+    let sandbox = Sandbox::new(&["nonsense"]);
+    sandbox.write_spec();
+    check_fails(&sandbox, &["run", &sandbox.id], "command not found");
+    sandbox.assert_gone();
+}
+
+pub(crate) fn descriptors_are_passed_on_as_asked() {
+    set_subreaper(Subreaper::On).unwrap();
+    let sandbox = Sandbox::new(&["sleep", "1000"]);
+    let id = sandbox.id.clone();
+    sandbox.write_spec();
+    succeed(&sandbox, &["create", "--pid-file", "../pid", &id]);
+    succeed(&sandbox, &["start", &id]);
+    let pid = std::fs::read_to_string(sandbox.pid_file()).unwrap();
+    let exec = |preserved: &str| {
+        let script =
+            "for fd in 3 4 5 6 7 8 9; do [ -e /proc/$$/fd/$fd ] && echo $fd; done; cat <&3";
+        let file = File::open("/proc/sys/kernel/ostype").unwrap();
+        let output = command(
+            &sandbox,
+            &["exec", "--preserve-fds", preserved, &id, "sh", "-c", script],
+        )
+        .fd(3, file.into())
+        .output(OutputLimits {
+            bytes: 1 << 20,
+            deadline: Deadline::after(Duration::from_secs(60)),
+        })
+        .unwrap();
+        let code = output.status.map_or(-1, ExitStatus::code);
+        (code, String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(exec("1"), (0, "3\nLinux\n".to_owned()));
+    // What the caller has not opened is not replaced by something of the runtime's.
+    assert_eq!(exec("2"), (255, String::new()));
+    // 0: the script fails, having nothing to read.
+    assert_eq!(exec("0").1, "");
+    succeed(&sandbox, &["delete", "--force", &id]);
+    reap(pid.parse().unwrap());
+    sandbox.assert_gone();
+    set_subreaper(Subreaper::Off).unwrap();
+}
+
 pub(crate) fn errors_go_to_the_log_and_leave_nothing() {
     let sandbox = Sandbox::new(&["nonsense"]);
     sandbox.write_spec();

@@ -251,10 +251,25 @@ pub(crate) fn a_paused_container_stands_still() {
 pub(crate) fn pausing_works_on_a_unified_hierarchy() {
     in_unified(|| {
         pauses(&Builtin);
+    });
+}
+
+/// A container may make groups below its own, and leave its own to them.
+pub(crate) fn a_process_follows_the_first_one_into_its_group() {
+    in_unified(|| {
         let mut host = Host::start(&Builtin, "exec sleep 1000");
-        let executed = host.exec(&process("echo joined")).unwrap();
+        let below = std::path::Path::new("/sys/fs/cgroup")
+            .join(host.sandbox.cgroup().trim_start_matches('/'))
+            .join("below");
+        std::fs::create_dir(&below).unwrap();
+        let group = format!("{}/below", host.sandbox.cgroup());
+        ctr_sys::Cgroups::detect()
+            .unwrap()
+            .write_control(&group, "cgroup.procs", &host.pid.to_string())
+            .unwrap();
+        let executed = host.exec(&process("grep ^0: /proc/self/cgroup")).unwrap();
         assert_eq!(reap(executed.pid), ExitStatus::Exited(0));
-        assert_eq!(host.sandbox.printed(), "joined\n");
+        assert_eq!(host.sandbox.printed(), format!("0::{group}\n"));
         host.end();
     });
 }

@@ -68,8 +68,11 @@ const CASES: &[Case] = cases![
     exec::nothing_is_inherited_but_what_is_asked_for,
     exec::a_paused_container_stands_still,
     exec::pausing_works_on_a_unified_hierarchy,
+    exec::a_process_follows_the_first_one_into_its_group,
     agreement::runc_answers_the_same,
     command_line::the_verbs_work_as_those_of_runc,
+    command_line::a_run_passes_signals_on_and_ends_as_its_container,
+    command_line::descriptors_are_passed_on_as_asked,
     command_line::errors_go_to_the_log_and_leave_nothing,
     command_line::features_and_version_are_told,
 ];
