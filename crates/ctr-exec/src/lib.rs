@@ -29,5 +29,5 @@ pub use console::{Console, ConsoleSocket};
 pub use detach_keys::{DetachKeys, DetachWatch, GRAMMAR as DETACH_KEYS_GRAMMAR, Typed};
 pub use error::ExecError;
 pub use pid_file::PidFile;
-pub use stdio::{Sink, Source, SourceKind};
+pub use stdio::{Departure, Sink, Source, SourceKind};
 pub use terminal::{RawMode, WindowSize, is_terminal};
