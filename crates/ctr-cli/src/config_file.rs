@@ -29,7 +29,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use ctr_exec::DetachKeys;
-use ctr_sys::Root;
+use ctr_sys::{Root, SysError};
 use serde::Deserialize;
 
 use crate::error::CommandError;
@@ -86,7 +86,7 @@ impl ConfigFile {
         let relative = path.strip_prefix("/").unwrap_or(path);
         let Some(bytes) = root
             .read(relative, MAX_BYTES)
-            .map_err(|error| failed(error.to_string()))?
+            .map_err(|error| failed(cause(&error)))?
         else {
             return match presence {
                 Presence::Optional => Ok(Self::default()),
@@ -95,7 +95,7 @@ impl ConfigFile {
         };
         let metadata = root
             .metadata(relative)
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| failed(cause(&error)))?;
         if metadata.is_none_or(|found| {
             found.mode & WRITABLE_BY_OTHERS != 0 || ![0, euid].contains(&found.uid)
         }) {
@@ -116,6 +116,9 @@ impl ConfigFile {
             runtime::check(name).map_err(|why| format!("default_runtime \"{name}\": {why}"))?;
         }
         for (name, Programs(paths)) in &file.runtimes {
+            if ["default_runtime", "detach_keys"].contains(&name.as_str()) {
+                return Err(format!("{name} must stand before [runtimes]"));
+            }
             runtime::check_name(name).map_err(|why| format!("runtimes.{name}: {why}"))?;
             if paths.is_empty() {
                 return Err(format!("runtimes.{name}: the list is empty"));
@@ -140,6 +143,11 @@ impl ConfigFile {
         file.log.defaults()?;
         Ok(file)
     }
+}
+
+/// The reason alone: the file is named already.
+fn cause(error: &SysError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn located(text: &str, error: &toml::de::Error) -> String {
@@ -233,6 +241,10 @@ mod tests {
             error: line 1: unclosed table, expected `]`
         "#]],
         );
+    }
+
+    #[test]
+    fn runtimes_that_cannot_be_used_are_named() {
         check(
             "default_runtime = \"../x\"",
             &expect![[r#"
@@ -243,6 +255,12 @@ mod tests {
             "[runtimes]\nmine = \"bin/mine\"",
             &expect![[r#"
             error: runtimes.mine "bin/mine": must be an absolute path
+        "#]],
+        );
+        check(
+            "[runtimes]\nmine = \"/m\"\ndefault_runtime = \"mine\"",
+            &expect![[r#"
+            error: default_runtime must stand before [runtimes]
         "#]],
         );
         check(
@@ -275,6 +293,10 @@ mod tests {
             error: runtimes.a/b: a runtime's name is [a-z0-9][a-z0-9._-]*, at most 64 characters
         "#]],
         );
+    }
+
+    #[test]
+    fn logs_that_cannot_be_are_named() {
         check(
             "[log]\ndriver = \"syslog\"",
             &expect![[r#"

@@ -186,6 +186,9 @@ fn parse_term(key: &str, value: &str) -> Result<Term, String> {
         "ancestor" => Term::Ancestor(PathBuf::from(value.strip_suffix(":O").unwrap_or(value))),
         "volume" => Term::Volume(PathBuf::from(value)),
         "network" => Term::Network(network(value)?),
+        "until" => {
+            return Err("the program that asks must read the moment itself".to_owned());
+        }
         "pod" => return Err("pods do not exist yet".to_owned()),
         "health" => return Err("health checks do not exist yet".to_owned()),
         "restart-policy" | "should-start-on-boot" => {

@@ -78,6 +78,7 @@ pub struct RuntimeInfo {
     /// What is to be known about it: a version with known holes, or why it cannot be used.
     pub warning: Option<String>,
     /// All that it says of itself (the specification's "Features" document).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub features_document: Option<Value>,
 }
 

@@ -5,9 +5,8 @@
 
 use ctr_oci::Target;
 use ctr_sys::{CgroupMode, Cgroups};
-use oci_spec::runtime::{
-    LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxNetwork, LinuxPids, LinuxResources,
-};
+use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxPids, LinuxResources};
+use serde_json::Value;
 
 use crate::error::{Result, RuntimeError};
 use crate::verbs::Found;
@@ -79,79 +78,26 @@ impl Write {
     }
 }
 
+/// What can be updated, as the specification calls it.
+const UPDATED: [&str; 10] = [
+    "memory.limit",
+    "memory.reservation",
+    "memory.swap",
+    "cpu.shares",
+    "cpu.quota",
+    "cpu.period",
+    "cpu.cpus",
+    "cpu.mems",
+    "pids.limit",
+    "blockIO.weight",
+];
+
 /// Refuses what is not updated, and values that are none.
 fn check(resources: &LinuxResources) -> Result<()> {
-    let memory = resources.memory().as_ref();
-    let cpu = resources.cpu().as_ref();
-    let io = resources.block_io().as_ref();
-    let is_filled = |list: Option<usize>| list.is_some_and(|length| length > 0);
-    let per_device = |io: &LinuxBlockIo| {
-        io.leaf_weight().is_some_and(|weight| weight > 0)
-            || is_filled(io.weight_device().as_ref().map(Vec::len))
-            || is_filled(io.throttle_read_bps_device().as_ref().map(Vec::len))
-            || is_filled(io.throttle_write_bps_device().as_ref().map(Vec::len))
-            || is_filled(io.throttle_read_iops_device().as_ref().map(Vec::len))
-            || is_filled(io.throttle_write_iops_device().as_ref().map(Vec::len))
-    };
-    let rarer_memory = |memory: &LinuxMemory| {
-        memory.kernel().is_some_and(|limit| limit != 0)
-            || memory.kernel_tcp().is_some_and(|limit| limit != 0)
-            || memory.swappiness().is_some()
-            || memory.disable_oom_killer() == Some(true)
-    };
-    let rarer_cpu = |cpu: &LinuxCpu| {
-        cpu.burst().is_some_and(|burst| burst != 0)
-            || cpu.idle().is_some_and(|idle| idle != 0)
-            || cpu.realtime_period().is_some_and(|period| period != 0)
-            || cpu.realtime_runtime().is_some_and(|runtime| runtime != 0)
-    };
-    let asked = [
-        (
-            "devices",
-            is_filled(resources.devices().as_ref().map(Vec::len)),
-        ),
-        (
-            "hugepageLimits",
-            is_filled(resources.hugepage_limits().as_ref().map(Vec::len)),
-        ),
-        (
-            "rdma",
-            is_filled(
-                resources
-                    .rdma()
-                    .as_ref()
-                    .map(std::collections::HashMap::len),
-            ),
-        ),
-        (
-            "unified",
-            is_filled(
-                resources
-                    .unified()
-                    .as_ref()
-                    .map(std::collections::HashMap::len),
-            ),
-        ),
-        (
-            "network",
-            resources
-                .network()
-                .as_ref()
-                .is_some_and(|it| *it != LinuxNetwork::default()),
-        ),
-        ("blockIO but weight", io.is_some_and(per_device)),
-        (
-            "memory but limit, reservation and swap",
-            memory.is_some_and(rarer_memory),
-        ),
-        (
-            "cpu but shares, quota, period, cpus and mems",
-            cpu.is_some_and(rarer_cpu),
-        ),
-    ];
-    if let Some((what, _)) = asked.iter().find(|(_, asked)| *asked) {
+    if let Some(what) = not_updated(resources) {
         return Err(RuntimeError::unsupported(format!("an update of {what}")));
     }
+    let io = resources.block_io().as_ref();
     let weight = io.and_then(LinuxBlockIo::weight).unwrap_or(0);
     if weight != 0 && !(10..=1000).contains(&weight) {
         return Err(RuntimeError::invalid(
@@ -160,6 +106,37 @@ fn check(resources: &LinuxResources) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The first limit that is asked for and would not be set.
+fn not_updated(resources: &LinuxResources) -> Option<String> {
+    let document = serde_json::to_value(resources).ok()?;
+    for (part, limits) in document.as_object()? {
+        let Some(limits) = limits.as_object() else {
+            if is_nothing(limits) {
+                continue;
+            }
+            return Some(part.clone());
+        };
+        for (limit, value) in limits {
+            let name = format!("{part}.{limit}");
+            if !UPDATED.contains(&name.as_str()) && !is_nothing(value) {
+                return Some(name);
+            }
+        }
+    }
+    None
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
 }
 
 fn set<T: PartialEq + Default>(value: Option<T>) -> Option<T> {
@@ -281,7 +258,7 @@ fn weight_of_shares(shares: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

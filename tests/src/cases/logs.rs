@@ -11,10 +11,8 @@ use rustix::process::Signal;
 use crate::harness::case::cases;
 use crate::harness::env::Env;
 use crate::harness::output::lines;
-use crate::harness::process::Process;
 use crate::harness::program::Call;
 use crate::harness::tree;
-use crate::harness::wait;
 
 cases! {
     Full lines_from_the_end,
@@ -26,7 +24,6 @@ cases! {
     Full forged_records,
     Full bytes_come_back_as_they_were,
     Full swapped_log_file,
-    Full a_killed_writer_is_replaced,
     Full driver_none,
     Full bad_log_options,
     Full defaults_of_the_configuration,
@@ -253,45 +250,6 @@ fn swapped_log_file(env: &Env) -> Result<()> {
     env.ctr(&["start", "-a", "s"])?.prints("genuine\n")?;
     env.ctr(&["logs", "s"])?.prints("genuine\n")?;
     env.remove("s")
-}
-
-/// The process that writes the log: a child of the monitor with the monitor's own command line.
-fn writer(monitor: i32) -> Result<Option<Process>> {
-    let children = fs::read_to_string(format!("/proc/{monitor}/task/{monitor}/children"))?;
-    let command = |pid: &str| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let own = command(&monitor.to_string());
-    let found = children.split_whitespace().find(|pid| command(pid) == own);
-    found.map_or(Ok(None), |pid| Process::open(pid.parse()?))
-}
-
-fn a_killed_writer_is_replaced(env: &Env) -> Result<()> {
-    let dir = env.path("out");
-    tree::directory(&dir, 0o777)?;
-    let volume = format!("{}:/out", dir.display());
-    let script = "while [ ! -e /out/speak ]; do sleep 0.05; done; echo one; \
-        while [ ! -e /out/go ]; do sleep 0.05; done; echo two; sleep 1000";
-    env.detached("w", &["-v", &volume], script)?;
-    let monitor = env.state_number("w", "ConmonPid")?;
-    ensure!(
-        writer(monitor)?.is_none(),
-        "a silent container has a writer"
-    );
-    tree::write(&dir.join("speak"), "")?;
-    env.wait_for_log("w", "one\n")?;
-    let killed = writer(monitor)?.context("nobody writes the log")?;
-    killed.signal(Signal::KILL)?;
-    ensure!(killed.ends_within(wait::PATIENCE)?);
-    tree::write(&dir.join("go"), "")?;
-    let log = env.wait_for_log("w", "two\n")?;
-    ensure!(log == "one\ntwo\n", "{log}");
-    // The end of the monitor is the end of the writer, and what it was given is in the log.
-    let last = writer(monitor)?.context("nobody writes the log")?;
-    Process::open(monitor)?
-        .context("the monitor is there")?
-        .signal(Signal::KILL)?;
-    ensure!(last.ends_within(wait::PATIENCE)?);
-    env.ctr(&["logs", "w"])?.prints("one\ntwo\n")?;
-    env.remove("w")
 }
 
 fn driver_none(env: &Env) -> Result<()> {

@@ -1,12 +1,15 @@
-//! Logs and the disk: limits that hold at every moment, a disk that is full.
+//! Logs and the disk: limits that hold at every moment, a disk that is full, a writer that stands still or is killed.
 
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
 
 use crate::harness::case::cases;
 use crate::harness::env::Env;
+use crate::harness::output::Output;
+use crate::harness::process::Process;
 use crate::harness::program::Call;
 use crate::harness::tree;
 use crate::harness::wait;
@@ -14,6 +17,8 @@ use crate::harness::wait;
 cases! {
     Full limits_hold_while_much_is_written,
     Full a_full_disk_stops_nobody_and_is_counted,
+    Full a_writer_that_stands_still_stops_nobody,
+    Full a_killed_writer_is_replaced,
 }
 
 /// Sizes of the files of a log.
@@ -108,16 +113,110 @@ fn a_full_disk_stops_nobody_and_is_counted(env: &Env) -> Result<()> {
         let output = env.finish(env.call_through(&inside, &["logs", "full"]))?;
         Ok(output.out().ends_with("after\n").then_some(output))
     })?;
-    let (kept, warning) = (output.out().len() - "after\n".len(), output.err());
-    let lost: Option<usize> = warning
-        .strip_prefix("Warning: ")
-        .and_then(|rest| {
-            rest.strip_suffix(" bytes of output were lost here (No space left on device)\n")
-        })
-        .and_then(|bytes| bytes.parse().ok());
-    ensure!(
-        kept > 0 && lost == Some(SAID - kept),
-        "{kept} bytes and {warning:?}"
-    );
+    check_gap(&output, SAID, "No space left on device")?;
     env.remove("full")
+}
+
+/// What was logged before the last line, and what is said to be missing, are together what was said.
+fn check_gap(output: &Output, said: usize, reason: &str) -> Result<()> {
+    let (kept, warnings) = (output.out().len() - "after\n".len(), output.err());
+    let end = format!(" bytes of output were lost here ({reason})");
+    let mut lost = 0;
+    // A part that is small enough may find room in between.
+    for warning in warnings.lines() {
+        let bytes = warning
+            .strip_prefix("Warning: ")
+            .and_then(|rest| rest.strip_suffix(&end));
+        lost += bytes.context(warnings.clone())?.parse::<usize>()?;
+    }
+    ensure!(
+        kept > 0 && kept + lost == said,
+        "{kept} bytes and {warnings:?}"
+    );
+    Ok(())
+}
+
+/// The process that writes the log: a child of the monitor with the monitor's own command line.
+fn writer(monitor: i32) -> Result<Option<Process>> {
+    let children = fs::read_to_string(format!("/proc/{monitor}/task/{monitor}/children"))?;
+    let command = |pid: &str| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let own = command(&monitor.to_string());
+    let found = children.split_whitespace().find(|pid| command(pid) == own);
+    found.map_or(Ok(None), |pid| Process::open(pid.parse()?))
+}
+
+fn a_writer_that_stands_still_stops_nobody(env: &Env) -> Result<()> {
+    const SAID: usize = 3_000_000;
+    let out = env.path("out");
+    tree::directory(&out, 0o777)?;
+    let volume = format!("{}:/out", out.display());
+    let wait_for = |name: &str| format!("while [ ! -e /out/{name} ]; do sleep 0.05; done");
+    let script = format!(
+        "echo 12345; {}; yes 123456789 | head -c {SAID}; touch /out/written; {}; echo after; {}; \
+         yes | head -c {SAID}; touch /out/ended",
+        wait_for("go"),
+        wait_for("on"),
+        wait_for("end")
+    );
+    env.detached("w", &["-v", &volume], &script)?;
+    env.wait_for_log("w", "12345\n")?;
+    let monitor = env.state_number("w", "ConmonPid")?;
+    let writer = writer(monitor)?.context("nobody writes the log")?;
+    let written = |name: &str| {
+        let path = out.join(name);
+        wait::until("the container to have written", || {
+            Ok(path.exists().then_some(()))
+        })
+    };
+    writer.signal(Signal::STOP)?;
+    tree::write(&out.join("go"), "")?;
+    written("written")?;
+    writer.signal(Signal::CONT)?;
+    tree::write(&out.join("on"), "")?;
+    let output = wait::until("the log to go on", || {
+        let output = env.ctr(&["logs", "w"])?;
+        Ok(output.out().ends_with("after\n").then_some(output))
+    })?;
+    check_gap(
+        &output,
+        SAID + "12345\n".len(),
+        "the log could not be written fast enough",
+    )?;
+    // It does not keep the end of the container from being seen either.
+    writer.signal(Signal::STOP)?;
+    tree::write(&out.join("end"), "")?;
+    written("ended")?;
+    env.ctr(&["wait", "w"])?.prints("0\n")?;
+    ensure!(writer.ends_within(wait::PATIENCE)?);
+    env.remove("w")
+}
+
+fn a_killed_writer_is_replaced(env: &Env) -> Result<()> {
+    let dir = env.path("out");
+    tree::directory(&dir, 0o777)?;
+    let volume = format!("{}:/out", dir.display());
+    let script = "while [ ! -e /out/speak ]; do sleep 0.05; done; echo one; \
+        while [ ! -e /out/go ]; do sleep 0.05; done; echo two; sleep 1000";
+    env.detached("w", &["-v", &volume], script)?;
+    let monitor = env.state_number("w", "ConmonPid")?;
+    ensure!(
+        writer(monitor)?.is_none(),
+        "a silent container has a writer"
+    );
+    tree::write(&dir.join("speak"), "")?;
+    env.wait_for_log("w", "one\n")?;
+    let killed = writer(monitor)?.context("nobody writes the log")?;
+    killed.signal(Signal::KILL)?;
+    ensure!(killed.ends_within(wait::PATIENCE)?);
+    tree::write(&dir.join("go"), "")?;
+    let log = env.wait_for_log("w", "two\n")?;
+    ensure!(log == "one\ntwo\n", "{log}");
+    // The end of the monitor is the end of the writer, and what it was given is in the log.
+    let last = writer(monitor)?.context("nobody writes the log")?;
+    Process::open(monitor)?
+        .context("the monitor is there")?
+        .signal(Signal::KILL)?;
+    ensure!(last.ends_within(wait::PATIENCE)?);
+    env.ctr(&["logs", "w"])?.prints("one\ntwo\n")?;
+    env.remove("w")
 }

@@ -32,13 +32,6 @@ fn names_are_needed() {
         "#]],
     );
     check(
-        "logs a b",
-        &expect![[r#"
-            Error: no such container: a
-            [125]
-        "#]],
-    );
-    check(
         "container exists",
         &expect![[r#"
         Error: container exists takes one name or id
@@ -95,6 +88,7 @@ fn containers_are_selected_in_one_way() {
         "rm",
         "wait",
         "inspect",
+        "logs",
         "container cleanup",
     ] {
         let args = format!("ctr {verb} --latest x");
@@ -237,11 +231,11 @@ fn values_that_are_none() {
     "#]],
     );
     check(
-        "logs --tail all x",
+        "logs --tail some x",
         &expect![[r#"
-            Error: no such container: x
-            [125]
-        "#]],
+        Error: --tail "some": must be a number of lines, or all
+        [125]
+    "#]],
     );
     check(
         "container cleanup --generation -1 x",

@@ -80,7 +80,7 @@ fn hint(error: &EngineError) -> Option<String> {
 }
 
 const NO_RUNTIME_NEEDED: &str =
-    "install it, or leave --runtime out: the built-in runtime needs nothing";
+    "install it, or correct its path; new containers need no other program with --runtime builtin";
 
 fn for_status(status: Status, verb: &str) -> Option<String> {
     match status {
@@ -285,14 +285,14 @@ mod tests {
             failure.clone(),
             &expect![[r#"
             Failed: OCI runtime crun failed to create the container: crun is not installed
-            hint: install it, or leave --runtime out: the built-in runtime needs nothing
+            hint: install it, or correct its path; new containers need no other program with --runtime builtin
         "#]],
         );
         check(
             MonitorError::Runtime(failure),
             &expect![[r#"
             Failed: OCI runtime crun failed to create the container: crun is not installed
-            hint: install it, or leave --runtime out: the built-in runtime needs nothing
+            hint: install it, or correct its path; new containers need no other program with --runtime builtin
         "#]],
         );
         let (name, searched) = ("crun".to_owned(), vec!["/usr/bin".into()]);
@@ -300,7 +300,7 @@ mod tests {
             OciError::RuntimeNotFound { name, searched },
             &expect![[r#"
             Failed: OCI runtime "crun" is not installed (looked in /usr/bin)
-            hint: install it, or leave --runtime out: the built-in runtime needs nothing
+            hint: install it, or correct its path; new containers need no other program with --runtime builtin
         "#]],
         );
     }

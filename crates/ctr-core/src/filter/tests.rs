@@ -21,6 +21,10 @@ fn a_bad_term_is_named_with_what_is_allowed() {
         ("exited=one", "the value must be an exit code"),
         ("exited=99999999999", "the value must be an exit code"),
         ("network=bridge", "the networks are none and host"),
+        (
+            "until=1h",
+            "the program that asks must read the moment itself",
+        ),
         ("pod=x", "pods do not exist yet"),
         ("health=healthy", "health checks do not exist yet"),
         ("restart-policy=always", "restart policies do not exist yet"),

@@ -203,7 +203,7 @@ fn write_stdout(text: &str) {
     rustix::io::write(rustix::stdio::stdout(), text.as_bytes()).unwrap();
 }
 
-fn open(path: &Path, flags: OFlags) -> OwnedFd {
+pub(crate) fn open(path: &Path, flags: OFlags) -> OwnedFd {
     rustix::fs::open(path, flags, Mode::empty()).unwrap()
 }
 

@@ -21,6 +21,7 @@ use ctr_sys::{
 };
 use rustix::fs::{CWD, Mode, OFlags};
 
+use crate::fake::open;
 use crate::fake::read_all;
 use crate::journal::Journal;
 
@@ -91,7 +92,7 @@ impl Fixture {
         let rootfs = tree(&path.join("rootfs"));
         Self {
             engine: Engine::open(config).unwrap(),
-            gate: open_pipe(&path.join("gate"), OFlags::RDWR | OFlags::NONBLOCK),
+            gate: open(&path.join("gate"), OFlags::RDWR | OFlags::NONBLOCK),
             base,
             rootfs,
         }
@@ -161,7 +162,7 @@ impl Fixture {
 
     /// Returns when the runtime has stopped on its cue.
     pub(crate) fn await_pause(&self) {
-        read_all(open_pipe(&self.path("reached"), OFlags::RDONLY));
+        read_all(open(&self.path("reached"), OFlags::RDONLY));
     }
 
     /// Lets the runtime go on, if it is still there.
@@ -255,11 +256,6 @@ impl Drop for Fixture {
             cgroups.remove(&self.engine.config().cgroup_parent).ok();
         }
     }
-}
-
-fn open_pipe(path: &Path, flags: OFlags) -> OwnedFd {
-    let flags = flags | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).unwrap()
 }
 
 fn tree(root: &Path) -> Vec<PathBuf> {

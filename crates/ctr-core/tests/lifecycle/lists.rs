@@ -10,10 +10,11 @@ use crate::Test;
 use crate::fake::USR1_CODE;
 use crate::fixture::{Fixture, detached, end, init_of};
 
-pub(crate) const TESTS: [Test; 3] = [
+pub(crate) const TESTS: [Test; 4] = [
     ("lists: every key of filters", every_key),
     ("lists: several terms", several_terms),
     ("lists: statuses and limits", statuses_and_limits),
+    ("lists: a damaged record", damaged),
 ];
 
 /// Four containers, in the order of their creation: `web` runs, `web2` has ended, `db` and `c` were never started.
@@ -200,4 +201,29 @@ fn statuses_and_limits() {
     // Of those that match.
     assert_eq!(list(&Status::ALL, &["name=web"], Some(1)), "web2");
     assert_eq!(list(&[Status::Running], &["name=web"], Some(1)), "web");
+}
+
+fn damaged() {
+    let f = four();
+    let database = rusqlite::Connection::open(f.path("root/state.db")).unwrap();
+    let changed = database.execute("UPDATE container SET config = '{' WHERE name = 'db'", []);
+    assert_eq!(changed, Ok(1));
+    for (term, expected) in [
+        ("name=db", "db"),
+        ("status=unknown", "db"),
+        ("since=web2", "db c"),
+        ("before=db", "web web2"),
+        ("label!=tier", "c"),
+        ("network=host", ""),
+        ("status=created", "c"),
+    ] {
+        check(&f, &[term], expected);
+    }
+    // It is one of all and of nothing less.
+    let request = ListRequest {
+        statuses: &Status::ALL[1..],
+        filter: ContainerFilter::default(),
+        newest: None,
+    };
+    assert_eq!(names(&f, &request), "web web2");
 }

@@ -102,88 +102,38 @@ impl Side {
 }
 
 /// In this order: the later ones need what the earlier ones have done.
-fn table() -> Vec<(&'static [&'static str], Compare)> {
-    use Compare::{Code, Printed};
-    vec![
-        (&["create", "ID"], Code),
-        (&["create", "ID"], Code),
-        (&["exec", "ID", "echo", "created"], Printed),
-        (&["pause", "nothere"], Code),
-        (&["start", "ID"], Printed),
-        (&["start", "ID"], Code),
-        (&["exec", "ID", "id"], Printed),
-        (&["exec", "ID", "sh", "-c", "exit 7"], Printed),
-        (&["exec", "ID", "sh", "-c", "kill -9 $$"], Code),
-        (
-            &[
-                "exec",
-                "ID",
-                "grep",
-                "-E",
-                "^Cap|^NoNew|^Sig[BIC]",
-                "/proc/self/status",
-            ],
-            Printed,
-        ),
-        (&["exec", "-u", "1000:1001", "-g", "9", "ID", "id"], Printed),
-        (
-            &[
-                "exec",
-                "--cap",
-                "CAP_NET_RAW",
-                "ID",
-                "grep",
-                "^Cap",
-                "/proc/self/status",
-            ],
-            Printed,
-        ),
-        (
-            &[
-                "exec",
-                "-e",
-                "A=2",
-                "-e",
-                "B=3",
-                "--cwd",
-                "/tmp",
-                "ID",
-                "sh",
-                "-c",
-                "echo $A $B $PATH; pwd",
-            ],
-            Printed,
-        ),
-        (&["exec", "ID", "nonsense"], Code),
-        (&["exec", "ID", "/bin"], Code),
-        (&["exec", "--cwd", "/nowhere", "ID", "true"], Code),
-        (&["exec", "--preserve-fds", "99", "ID", "true"], Code),
-        (&["exec", "nothere", "true"], Code),
-        (&["pause", "ID"], Printed),
-        (&["pause", "ID"], Code),
-        (&["exec", "ID", "true"], Code),
-        (&["delete", "ID"], Code),
-        (&["resume", "ID"], Printed),
-        (&["resume", "ID"], Code),
-        (
-            &[
-                "update",
-                "--memory",
-                "104857600",
-                "--pids-limit",
-                "50",
-                "--cpu-share",
-                "512",
-                "ID",
-            ],
-            Printed,
-        ),
-        (&["update", "--memory", "1", "nothere"], Code),
-        (&["list", "-q"], Printed),
-        (&["kill", "ID", "NONSENSE"], Code),
-        (&["kill", "ID", "TERM"], Printed),
-    ]
-}
+#[rustfmt::skip]
+const TABLE: &[(&[&str], Compare)] = &[
+    (&["create", "ID"], Compare::Code),
+    (&["create", "ID"], Compare::Code),
+    (&["exec", "ID", "echo", "created"], Compare::Printed),
+    (&["pause", "nothere"], Compare::Code),
+    (&["start", "ID"], Compare::Printed),
+    (&["start", "ID"], Compare::Code),
+    (&["exec", "ID", "id"], Compare::Printed),
+    (&["exec", "ID", "sh", "-c", "exit 7"], Compare::Printed),
+    (&["exec", "ID", "sh", "-c", "kill -9 $$"], Compare::Code),
+    (&["exec", "ID", "grep", "-E", "^Cap|^NoNew|^Sig[BIC]", "/proc/self/status"], Compare::Printed),
+    (&["exec", "-u", "1000:1001", "-g", "9", "ID", "id"], Compare::Printed),
+    (&["exec", "--cap", "CAP_NET_RAW", "ID", "grep", "^Cap", "/proc/self/status"], Compare::Printed),
+    (&["exec", "-e", "A=2", "-e", "B=3", "--cwd", "/tmp", "ID", "sh", "-c", "echo $A $B $PATH; pwd"], Compare::Printed),
+    (&["exec", "ID", "nonsense"], Compare::Code),
+    (&["exec", "ID", "/bin"], Compare::Code),
+    (&["exec", "--cwd", "/nowhere", "ID", "true"], Compare::Code),
+    (&["exec", "--preserve-fds", "99", "ID", "true"], Compare::Code),
+    (&["exec", "nothere", "true"], Compare::Code),
+    (&["pause", "ID"], Compare::Printed),
+    (&["pause", "ID"], Compare::Code),
+    (&["exec", "ID", "true"], Compare::Code),
+    (&["delete", "ID"], Compare::Code),
+    (&["resume", "ID"], Compare::Printed),
+    (&["resume", "ID"], Compare::Code),
+    (&["update", "--memory", "104857600", "--pids-limit", "50", "--cpu-share", "512", "ID"], Compare::Printed),
+    (&["update", "--memory", "1", "nothere"], Compare::Code),
+    (&["list", "-q"], Compare::Printed),
+    (&["kill", "ID", "NONSENSE"], Compare::Code),
+    (&["kill", "ID", "TERM"], Compare::Printed),
+];
 
 pub(crate) fn runc_answers_the_same() {
     if !Path::new("/usr/bin/runc").exists() {
@@ -196,14 +146,14 @@ pub(crate) fn runc_answers_the_same() {
         Side::new(&["/usr/bin/runc"]),
     ];
     set_subreaper(Subreaper::On).unwrap();
-    for (line, compare) in table() {
-        let [builtin, runc] = sides.each_ref().map(|side| side.answer(line, compare));
+    for (line, compare) in TABLE {
+        let [builtin, runc] = sides.each_ref().map(|side| side.answer(line, *compare));
         assert_eq!(builtin, runc, "{line:?}");
         if line.first() == Some(&"update") {
             let [builtin, runc] = sides.each_ref().map(limits);
             assert_eq!(builtin, runc);
         }
-        let is_ending = line == ["kill", "ID", "TERM"];
+        let is_ending = *line == ["kill", "ID", "TERM"];
         if !is_ending {
             compare_states(&sides);
         }
