@@ -25,7 +25,7 @@ mod terminal;
 #[cfg(test)]
 mod testing;
 
-pub use console::{Console, ConsoleSocket};
+pub use console::{Console, ConsoleSocket, EndKey};
 pub use detach_keys::{DetachKeys, DetachWatch, GRAMMAR as DETACH_KEYS_GRAMMAR, Typed};
 pub use error::ExecError;
 pub use pid_file::PidFile;
