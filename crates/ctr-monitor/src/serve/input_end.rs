@@ -54,7 +54,7 @@ impl InputEnd {
         let before = self.typed.replace(key);
         match (key, before) {
             (EndKey::ByKey(_), Some(EndKey::ByKey(_))) => None,
-            (EndKey::ByLine(byte), _) | (EndKey::ByKey(byte), _) => Some(byte),
+            (EndKey::ByLine(byte) | EndKey::ByKey(byte), _) => Some(byte),
         }
     }
 }
