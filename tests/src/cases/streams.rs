@@ -17,7 +17,7 @@ use crate::harness::share::{Attached, MARKER, Share, TICK};
 
 cases! {
     Core every_client_gets_the_same_bytes,
-    Core run_and_log_bring_every_byte,
+    Full run_and_log_bring_every_byte,
     Full half_a_million_single_bytes,
     Full input_is_passed_as_it_is,
     Full terminals_bring_every_byte,
