@@ -57,6 +57,17 @@ impl<'e> LockedContainer<'e> {
             let why = "its streams are those of whoever started it: there is nothing to attach to";
             return Err(EngineError::invalid("log driver", &"passthrough", why));
         }
+        let client = match self.join(request) {
+            Err(gone @ MonitorError::Gone { .. }) => return Err(self.ended_meanwhile(gone)),
+            joined => joined?,
+        };
+        let event = self.event(EventKind::Attach);
+        self.save(&[event])?;
+        let run = AttachedRun::of(&self, Role::Observer);
+        Ok(Session::new(self.unlock(), run, client, None))
+    }
+
+    fn join(&self, request: AttachRequest) -> Result<MonitorClient, MonitorError> {
         let client = MonitorClient::connect(&self.engine().run_dir(self.id()))?;
         let mut client = client.ok_or(MonitorError::Gone { request: "attach" })?;
         let attach = MonitorAttach {
@@ -64,9 +75,15 @@ impl<'e> LockedContainer<'e> {
             window: request.window,
         };
         client.attach(attach, Deadline::after(REPLY_WAIT))?;
-        let event = self.event(EventKind::Attach);
-        self.save(&[event])?;
-        let run = AttachedRun::of(&self, Role::Observer);
-        Ok(Session::new(self.unlock(), run, client, None))
+        Ok(client)
+    }
+
+    /// The monitor has ended under our hands: mostly because the container has, which the record says when it is looked at again.
+    fn ended_meanwhile(self, gone: MonitorError) -> EngineError {
+        match self.unlock().lock("attach") {
+            Ok(locked) if locked.status() != Status::Running => locked.wrong_status("attach to"),
+            Ok(_) => gone.into(),
+            Err(error) => error,
+        }
     }
 }

@@ -5,8 +5,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ctr_sys::{Deadline, SysError, accept, bind_stream, recv_packet, wait_readable};
+use rustix::event::{PollFd, PollFlags};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{LocalModes, SpecialCodeIndex, tcgetattr};
 
@@ -18,6 +20,9 @@ const NAME: &str = "console.sock";
 
 /// Runtimes send the path of the slave beside the descriptor.
 const MAX_MESSAGE: usize = 4096;
+
+/// The value of a special key that is switched off, `_POSIX_VDISABLE`.
+const DISABLED: u8 = 0;
 
 /// A console socket, removed when this is dropped.
 #[derive(Debug)]
@@ -95,8 +100,8 @@ impl Drop for ConsoleSocket {
 pub struct Console {
     master: OwnedFd,
     /// Kept open so that a program which closes all its descriptors and goes on does not hang the terminal up: the master would be
-    /// readable for ever and say nothing but its error.
-    _slave: OwnedFd,
+    /// readable for ever and say nothing but its error. It also shows what the program has not read yet.
+    slave: OwnedFd,
 }
 
 impl Console {
@@ -113,10 +118,7 @@ impl Console {
         })?;
         rustix::io::ioctl_fionbio(&master, true)
             .map_err(|errno| SysError::new("set up", "a terminal", errno.into()))?;
-        Ok(Self {
-            master,
-            _slave: slave,
-        })
+        Ok(Self { master, slave })
     }
 
     /// Gives it another size.
@@ -136,17 +138,32 @@ impl Console {
         Ok(copy.map_err(|error| SysError::new("duplicate", "a terminal", error))?)
     }
 
-    /// The keys that tell the program behind the terminal that its input has ended; none while it reads key by key, when no key has
-    /// that meaning. The first one ends an unfinished line, the second one is the end of file then.
-    pub fn end_of_input(&self) -> Vec<u8> {
-        match tcgetattr(&self.master) {
-            Ok(modes) if modes.local_modes.contains(LocalModes::ICANON) => {
-                let key = modes.special_codes[SpecialCodeIndex::VEOF];
-                vec![key; 2]
-            }
-            Ok(_) | Err(_) => Vec::new(),
+    /// The key that tells the program behind the terminal that its input has ended (`VEOF` of `termios(3)`); `None` when that is
+    /// switched off.
+    pub fn end_key(&self) -> Option<EndKey> {
+        let modes = tcgetattr(&self.master).ok()?;
+        let key = modes.special_codes[SpecialCodeIndex::VEOF];
+        if !modes.local_modes.contains(LocalModes::ICANON) {
+            return Some(EndKey::ByKey(key));
         }
+        (key != DISABLED).then_some(EndKey::ByLine(key))
     }
+
+    /// Whether something was typed that the program could read and has not read yet.
+    pub fn has_unread_input(&self) -> bool {
+        let mut fds = [PollFd::new(&self.slave, PollFlags::IN)];
+        let now = Deadline::after(Duration::ZERO);
+        ctr_sys::poll(&mut fds, now).is_ok() && fds[0].revents().contains(PollFlags::IN)
+    }
+}
+
+/// How a program reads from its terminal, and what is the end of its input then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndKey {
+    /// Line by line: the terminal itself makes the end of a file of this key, or of an unfinished line a finished one.
+    ByLine(u8),
+    /// Key by key: what this one means is the program's business.
+    ByKey(u8),
 }
 
 impl AsFd for Console {
@@ -161,7 +178,6 @@ mod tests {
     use crate::testing::terminal;
     use ctr_sys::send_packet;
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
-    use std::time::Duration;
 
     fn soon() -> Deadline {
         Deadline::after(Duration::from_secs(30))
@@ -208,10 +224,21 @@ mod tests {
         };
         console.resize(size).unwrap();
         assert_eq!(WindowSize::of(&slave), Some(size));
-        assert_eq!(console.end_of_input(), [4, 4]);
+        // An unfinished line cannot be read, the end can, and what is read is no longer there.
+        let mut line = [0; 10];
+        assert_eq!(console.end_key(), Some(EndKey::ByLine(4)));
+        rustix::io::write(&console, b"ab").unwrap();
+        assert!(!console.has_unread_input());
+        for (key, read) in [(4, 2), (4, 0)] {
+            rustix::io::write(&console, &[key]).unwrap();
+            assert!(console.has_unread_input());
+            assert_eq!(rustix::io::read(&slave, &mut line).unwrap(), read);
+            assert!(!console.has_unread_input());
+        }
         let raw = crate::terminal::RawMode::enter(slave.as_fd()).unwrap();
-        assert!(console.end_of_input().is_empty());
+        assert_eq!(console.end_key(), Some(EndKey::ByKey(4)));
         drop(raw);
+        rustix::io::read(&console, &mut line).unwrap();
         // The last program that had it open has closed it, and the terminal is still there.
         drop(slave);
         let mut buffer = [0; 1];

@@ -25,9 +25,9 @@ mod terminal;
 #[cfg(test)]
 mod testing;
 
-pub use console::{Console, ConsoleSocket};
+pub use console::{Console, ConsoleSocket, EndKey};
 pub use detach_keys::{DetachKeys, DetachWatch, GRAMMAR as DETACH_KEYS_GRAMMAR, Typed};
 pub use error::ExecError;
 pub use pid_file::PidFile;
-pub use stdio::{Sink, Source, SourceKind};
+pub use stdio::{Departure, Sink, Source, SourceKind};
 pub use terminal::{RawMode, WindowSize, is_terminal};

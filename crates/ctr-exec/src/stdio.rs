@@ -25,7 +25,7 @@ pub struct Source<'a> {
     input: Option<BorrowedFd<'a>>,
     pending: Option<Vec<u8>>,
     kind: SourceKind,
-    left: Left,
+    left: Option<Departure>,
 }
 
 /// What input comes from.
@@ -39,11 +39,13 @@ pub enum SourceKind {
     Keys(DetachWatch),
 }
 
-/// Whether the user has gone: by the detach keys, or with the terminal.
+/// How the user has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
-    No,
-    Yes,
+pub enum Departure {
+    /// The detach keys were typed.
+    Keys,
+    /// The terminal is gone: its window was closed, its connection lost.
+    LostTerminal,
 }
 
 impl<'a> Source<'a> {
@@ -53,7 +55,7 @@ impl<'a> Source<'a> {
             input,
             pending: None,
             kind,
-            left: Left::No,
+            left: None,
         }
     }
 
@@ -93,7 +95,7 @@ impl<'a> Source<'a> {
         self.input = None;
         match self.kind {
             SourceKind::Data | SourceKind::Lines(_) => self.pending = Some(Vec::new()),
-            SourceKind::Keys(_) => self.left = Left::Yes,
+            SourceKind::Keys(_) => self.left = Some(Departure::LostTerminal),
         }
     }
 
@@ -103,7 +105,7 @@ impl<'a> Source<'a> {
             SourceKind::Lines(watch) | SourceKind::Keys(watch) => watch.look(&bytes),
         };
         if let Typed::Detach { before } = typed {
-            self.left = Left::Yes;
+            self.left = Some(Departure::Keys);
             self.input = None;
             bytes.truncate(before);
         }
@@ -111,9 +113,9 @@ impl<'a> Source<'a> {
         self.pending = Some(bytes).filter(|bytes| !bytes.is_empty());
     }
 
-    /// Whether the user has gone, and everything that was typed before has been sent.
-    pub fn has_left(&self) -> bool {
-        self.left == Left::Yes && self.pending.is_none()
+    /// Whether and how the user has gone, once everything that was typed before has been sent.
+    pub fn departure(&self) -> Option<Departure> {
+        self.left.filter(|_| self.pending.is_none())
     }
 
     /// Gives the input up.
@@ -261,7 +263,8 @@ mod tests {
         rustix::io::write(&writer, b"\x11more").unwrap();
         source.read();
         assert_eq!(source.pending(), None);
-        assert!(source.has_left() && source.readable().is_none());
+        assert_eq!(source.departure(), Some(Departure::Keys));
+        assert!(source.readable().is_none());
     }
 
     #[test]
@@ -275,7 +278,7 @@ mod tests {
         drop(writer);
         source.read();
         assert_eq!(source.pending(), Some(&b""[..]));
-        assert!(!source.has_left());
+        assert_eq!(source.departure(), None);
     }
 
     #[test]
@@ -285,7 +288,8 @@ mod tests {
         let mut source = Source::new(Some(reader.as_fd()), keys);
         drop(writer);
         source.read();
-        assert!(source.pending().is_none() && source.has_left());
+        assert!(source.pending().is_none());
+        assert_eq!(source.departure(), Some(Departure::LostTerminal));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod clients;
 mod container;
 mod helper;
 mod input;
+mod input_end;
 mod intake;
 mod log;
 mod requests;
@@ -288,7 +289,8 @@ impl<'a> Monitor<'a> {
             self.streams.add_to(&mut fds, self.have_room());
         }
         self.clients.add_to(&mut fds, self.streams.input());
-        let deadlines = [self.clients.timeout(self.patience()), self.log.timeout()];
+        let clients = self.clients.timeout(self.patience());
+        let deadlines = [clients, self.log.timeout(), self.streams.timeout()];
         let deadline = deadlines.into_iter().flatten().min();
         ctr_sys::poll(
             &mut fds,

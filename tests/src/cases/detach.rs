@@ -338,7 +338,7 @@ fn lost_terminals(env: &Env) -> Result<()> {
     let mut terminal = env.named_terminal("h", &[], script)?;
     terminal.expect("ready")?;
     let code = terminal.hang_up()?;
-    ensure!(code == 4 || code == 0, "{code}");
+    ensure!(code == 4 || code == 129, "{code}");
     env.ctr(&["wait", "h"])?.prints("4\n")?;
     env.wait_for_cleanup("h")?;
     env.remove("h")?;

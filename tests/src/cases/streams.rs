@@ -3,7 +3,6 @@
 //! A container writes bytes that are known beforehand, and each reader compares what it gets with them.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
@@ -13,13 +12,12 @@ use rustix::process::Signal;
 use crate::harness::case::cases;
 use crate::harness::env::{Env, refs};
 use crate::harness::pattern::{Kind, Pattern};
-use crate::harness::program::Running;
-use crate::harness::receiver::{Pace, Received, Receiver};
-use crate::harness::{tree, wait};
+use crate::harness::receiver::{Pace, Receiver};
+use crate::harness::share::{Attached, MARKER, Share, TICK};
 
 cases! {
     Core every_client_gets_the_same_bytes,
-    Core run_and_log_bring_every_byte,
+    Full run_and_log_bring_every_byte,
     Full half_a_million_single_bytes,
     Full input_is_passed_as_it_is,
     Full terminals_bring_every_byte,
@@ -30,128 +28,28 @@ cases! {
 
 const MIB: u64 = 1024 * 1024;
 
-/// Says `tick` until it is told to go on: whoever sees one is attached.
-const TICK: &str = "until test -e /share/go; do echo tick; sleep 0.02; done; echo go; ";
-
-/// What comes right before the bytes then.
-const MARKER: &str = "go\n";
-
-/// A directory that containers see as `/share`, with a file `data` of known bytes.
-struct Share {
-    directory: PathBuf,
-    volume: String,
-    pattern: Pattern,
-}
-
-impl Share {
-    fn make(env: &Env, name: &str, pattern: Pattern) -> Result<Share> {
-        let directory = env.path(name);
-        tree::directory(&directory, 0o755)?;
-        pattern.clone().write_to(&directory.join("data"))?;
-        Ok(Share {
-            volume: format!("{}:/share", directory.display()),
-            directory,
-            pattern,
-        })
-    }
-
-    /// Says something to the container: a file of this name is there from now on.
-    fn tell(&self, name: &str) -> Result<()> {
-        tree::write(&self.directory.join(name), "")
-    }
-
-    fn was_told(&self, name: &str) -> bool {
-        self.directory.join(name).exists()
-    }
-
-    /// Waits for a word of the container.
-    fn hear(&self, name: &str) -> Result<()> {
-        wait::until(&format!("the word {name}"), || {
-            Ok(self.was_told(name).then_some(()))
-        })
-    }
-
-    /// Starts a container of this name beside us that runs a script.
-    fn detached(&self, env: &Env, name: &str, script: &str) -> Result<()> {
-        env.detached(name, &["-v", &self.volume], script)?;
-        Ok(())
-    }
-
-    /// Starts a container of this name in our foreground; gives the client and the reader of its standard output.
-    fn foreground(
-        &self,
-        env: &Env,
-        name: &str,
-        script: &str,
-        pace: Pace,
-    ) -> Result<(Running, Receiver)> {
-        let rootfs = env.rootfs();
-        let words = [
-            "run",
-            "--name",
-            name,
-            "--stop-timeout",
-            "0",
-            "-v",
-            &self.volume,
-            "--rootfs",
-            &rootfs,
-            "sh",
-            "-c",
-            script,
-        ];
-        let (receiver, end) = Receiver::start("", &self.pattern, pace)?;
-        let client = env.call(&words).stdout_to(end).spawn()?;
-        Ok((client, receiver))
-    }
-
-    /// The log brings all bytes too.
-    fn check_log(&self, env: &Env, name: &str, marker: &str) -> Result<()> {
-        let (receiver, end) = Receiver::start(marker, &self.pattern, Pace::Fast)?;
-        let client = env.call(&["logs", name]).stdout_to(end).spawn()?;
-        client.finish()?.ok()?;
-        receiver
-            .finish()?
-            .is_all_of(&self.pattern)
-            .context("the log")
-    }
-}
-
-/// A client that is attached to a container.
-struct Attached {
-    client: Running,
-    receiver: Receiver,
-}
-
-impl Attached {
-    fn start(env: &Env, name: &str, share: &Share, pace: Pace) -> Result<Attached> {
-        let (receiver, end) = Receiver::start(MARKER, &share.pattern, pace)?;
-        let client = env.call(&["attach", name]).stdout_to(end).spawn()?;
-        receiver.wait_for_first()?;
-        Ok(Attached { client, receiver })
-    }
-
-    /// It got all, and ended as the container did.
-    fn got_all(self, share: &Share, code: i32) -> Result<()> {
-        self.client.finish()?.quiet(code)?;
-        self.receiver.finish()?.is_all_of(&share.pattern)
-    }
-}
-
 fn stalled() -> (Sender<()>, Pace) {
     let (gate, closed) = channel();
     (gate, Pace::Stalled(closed))
 }
 
 fn every_client_gets_the_same_bytes(env: &Env) -> Result<()> {
-    let length = env.scale.pick(24, 256) * MIB;
-    let share = Share::make(env, "share", Pattern::new(Kind::Random(1), length))?;
+    for (fast, length) in env.scale.pick(&[(2, 24)][..], &[(2, 256), (48, 24)]) {
+        same_bytes(env, *fast, length * MIB).with_context(|| format!("{fast} clients"))?;
+    }
+    Ok(())
+}
+
+/// So many clients that take what comes, one that pauses, one that stands still for a while, and one that does so for ever.
+fn same_bytes(env: &Env, fast: usize, length: u64) -> Result<()> {
+    let name = format!("share-{fast}");
+    let share = Share::make(env, &name, Pattern::new(Kind::Random(1), length))?;
     let script = format!(
         "{TICK} cat /share/data; : > /share/written; until test -e /share/end; do sleep 0.02; done; exit 5"
     );
     share.detached(env, "c", &script)?;
     let mut clients = vec![Attached::start(env, "c", &share, Pace::Slow)?];
-    for _ in 0..env.scale.pick(2, 48) {
+    for _ in 0..fast {
         clients.push(Attached::start(env, "c", &share, Pace::Fast)?);
     }
     let (gate, pace) = stalled();
@@ -216,7 +114,7 @@ fn run_and_log_bring_every_byte(env: &Env) -> Result<()> {
         receiver.finish()?.is_all_of(&share.pattern).context(name)?;
         share.check_log(env, "c", "").context(name)?;
         env.remove("c")?;
-        std::fs::remove_file(share.directory.join("data"))?;
+        std::fs::remove_file(share.data())?;
     }
     both_streams_at_once(env)
 }
@@ -248,7 +146,7 @@ fn both_streams_at_once(env: &Env) -> Result<()> {
         let output = client.finish()?;
         ensure!(output.code == code, "{output}");
         for receiver in [out, err] {
-            let received: Received = receiver.finish()?;
+            let received = receiver.finish()?;
             received.is_all_of(&share.pattern)?;
         }
     }
@@ -277,7 +175,7 @@ fn input_is_passed_as_it_is(env: &Env) -> Result<()> {
 
     let length = env.scale.pick(16, 256) * MIB;
     let share = Share::make(env, "share", Pattern::new(Kind::Random(5), length))?;
-    let file = File::open(share.directory.join("data")).context("open the bytes")?;
+    let file = File::open(share.data()).context("open the bytes")?;
     let (receiver, end) = Receiver::start("", &share.pattern, Pace::Fast)?;
     let client = env
         .call(&refs(&words))
@@ -323,7 +221,7 @@ fn the_container_waits_for_its_owner(env: &Env) -> Result<()> {
     receiver.finish()?.is_all_of(&share.pattern)?;
     share.check_log(env, "slow", "")?;
     env.remove("slow")?;
-    std::fs::remove_file(share.directory.join("written"))?;
+    share.forget("written")?;
 
     let (gate, pace) = stalled();
     let (client, receiver) = share.foreground(env, "stalled", script, pace)?;
@@ -343,6 +241,7 @@ fn nobody_waits_for_a_killed_owner(env: &Env) -> Result<()> {
     let script = "cat /share/data; : > /share/written; exit 3";
     let (gate, pace) = stalled();
     let (client, receiver) = share.foreground(env, "c", script, pace)?;
+    receiver.wait_for_first()?;
     ensure!(!client.ends_within(Duration::from_millis(500))?, "it ended");
     ensure!(!share.was_told("written"), "the container did not wait");
     client.signal(Signal::KILL)?;

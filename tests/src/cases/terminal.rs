@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::harness::case::cases;
 use crate::harness::env::{Env, refs};
 use crate::harness::output::lines;
-use crate::harness::terminal::{SIZE, Size};
+use crate::harness::terminal::{SIZE, Size, Terminal};
 
 cases! {
     Core size_is_there_at_the_start,
@@ -19,6 +19,7 @@ cases! {
     Full full_screen_program,
     Full end_of_input_and_exit_code,
     Full client_without_a_terminal,
+    Full output_only_and_output_elsewhere,
     Full signals_go_to_the_container,
     Full logged_and_inspected,
 }
@@ -200,6 +201,42 @@ fn client_without_a_terminal(env: &Env) -> Result<()> {
         output.code == 2 && output.out().contains("<no end>"),
         "{output}"
     );
+    Ok(())
+}
+
+/// Without `-i` the client's terminal stays as it is, and its keys are the client's. The size follows that of the terminal in any case,
+/// also when the output goes into a pipe.
+fn output_only_and_output_elsewhere(env: &Env) -> Result<()> {
+    let script = "trap 'stty size' WINCH; trap 'exit 9' INT; stty size; echo ready; while :; do sleep 0.02; done";
+    let words = env.run_words(&["-t"], &["sh", "-c", script]);
+    let mut terminal = env.terminal(&refs(&words), SIZE)?;
+    terminal.expect(&SIZE.to_string())?;
+    terminal.expect("ready")?;
+    ensure!(terminal.modes()?.are_cooked(), "{terminal}");
+    terminal.resize(Size {
+        rows: 11,
+        columns: 22,
+    })?;
+    terminal.expect("11 22")?;
+    terminal.send(b"\x03")?;
+    terminal.finish(9)?;
+
+    let mut words = vec![
+        "sh".to_owned(),
+        "-c".to_owned(),
+        "\"$@\" | cat -v".to_owned(),
+        "sh".to_owned(),
+    ];
+    let run = env.run_words(
+        &["-i", "-t"],
+        &["sh", "-c", "stty size; read -r line; echo \"<$line>\""],
+    );
+    words.extend(env.words(&refs(&run)));
+    let mut terminal = Terminal::start(&words, SIZE)?;
+    terminal.expect(&format!("{SIZE}^M"))?;
+    terminal.send_line("typed")?;
+    terminal.expect("<typed>^M")?;
+    terminal.finish(0)?;
     Ok(())
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod program;
 pub(crate) mod readme;
 pub(crate) mod receiver;
 pub(crate) mod runner;
+pub(crate) mod share;
 pub(crate) mod terminal;
 pub(crate) mod tree;
 pub(crate) mod wait;

@@ -163,6 +163,10 @@ impl Comparison {
 
     fn take(&mut self, bytes: &[u8]) -> Result<()> {
         if self.began {
+            // Whoever waits for the first byte learns that there is one.
+            if self.received.before + self.received.after == 0 {
+                self.beginning.push(&bytes[..1]);
+            }
             return self.compare(bytes);
         }
         self.beginning.push(bytes);

@@ -4,14 +4,15 @@
 //! still there when the program has ended, and shows the modes that it was left in. The shell tells the pid and the exit code of the
 //! program through its standard error, which is a pipe.
 
+mod screen;
+
 use std::fmt;
-use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFlags, eventfd};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::process::Signal;
@@ -22,6 +23,7 @@ use super::collect::{Stream, collect};
 use super::process::Process;
 use super::program::{Call, Running};
 use super::wait::PATIENCE;
+use screen::{Screen, ready};
 
 /// The session's leader. It runs the rest of its words, tells how that ended, and keeps the terminal until it is killed. What is
 /// typed before the program takes over must not end it.
@@ -338,48 +340,6 @@ impl Drop for Program {
             // Both fail only when it has ended.
             program.signal(Signal::KILL).ok();
             program.ends_within(PATIENCE).ok();
-        }
-    }
-}
-
-/// Our side of the terminal, read without ever blocking in read(2).
-struct Screen {
-    master: Arc<OwnedFd>,
-    stop: Arc<OwnedFd>,
-}
-
-impl Read for Screen {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        loop {
-            let mut fds = [
-                PollFd::new(&self.stop, PollFlags::IN),
-                PollFd::new(&self.master, PollFlags::IN),
-            ];
-            match poll(&mut fds, None) {
-                Ok(_) if !fds[0].revents().is_empty() => return Ok(0),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-            match rustix::io::read(&self.master, &mut *buffer) {
-                Ok(count) => return Ok(count),
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                // Nobody has the other side open any more.
-                Err(Errno::IO) => return Ok(0),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-}
-
-/// Waits for an event; false when the time is over.
-fn ready(fd: impl AsFd, events: PollFlags, time: Duration) -> Result<bool> {
-    let timeout = Timespec::try_from(time)?;
-    let mut fds = [PollFd::new(&fd, events)];
-    loop {
-        match poll(&mut fds, Some(&timeout)) {
-            Ok(count) => return Ok(count > 0),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error).context("wait for a terminal"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use ctr_exec::frames::{Frame, Stream};
-use ctr_exec::{RawMode, Sink, Source, SourceKind, WindowSize, is_terminal};
+use ctr_exec::{Departure, RawMode, Sink, Source, SourceKind, WindowSize, is_terminal};
 use ctr_monitor::MonitorError;
 use ctr_monitor::protocol::{Reply, Request};
 use ctr_state::{ExitInfo, Terminal};
@@ -165,10 +165,21 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
             self.send()?;
             self.receive()?;
         }
-        if self.input.has_left() {
-            return Ok(Some(SessionEnd::Detached));
+        match self.input.departure() {
+            Some(Departure::Keys) => return Ok(Some(SessionEnd::Detached)),
+            Some(Departure::LostTerminal) => return self.lose_terminal().map(Some),
+            None => {}
         }
         self.see_to_lost_reader()
+    }
+
+    /// A terminal that goes away is a `SIGHUP`, also when no shell is left to send it.
+    fn lose_terminal(&self) -> Result<SessionEnd, EngineError> {
+        let signal = Signal::HUP;
+        if let (SignalProxy::ToContainer, Some(init)) = (self.proxy, &self.init) {
+            init.signal(signal)?;
+        }
+        Ok(SessionEnd::Interrupted { signal })
     }
 
     /// Which of signals, input, stdout and stderr are ready.

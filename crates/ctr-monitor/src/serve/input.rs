@@ -68,6 +68,11 @@ impl InputQueue {
         }
     }
 
+    /// Whether everything that was queued has been written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Queues input, unless it has ended.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         if self

@@ -7,6 +7,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use ctr_exec::frames::{MAX_PAYLOAD, Stream};
 use ctr_exec::{Console, ExecError, WindowSize};
@@ -16,6 +17,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::input::InputQueue;
+use super::input_end::InputEnd;
 use crate::error::WireFailure;
 use crate::files;
 use crate::protocol::{CreateRequest, StdinMode, Streams as Kind};
@@ -43,6 +45,8 @@ pub(super) struct Streams {
     stderr: Option<OwnedFd>,
     input: InputQueue,
     console: Option<Console>,
+    /// The end of a terminal's input, while it is being told.
+    input_end: Option<InputEnd>,
 }
 
 /// Whether clients may send more input.
@@ -106,6 +110,7 @@ impl Streams {
             stderr: Some(stderr),
             input,
             console: None,
+            input_end: None,
         };
         let ends = ContainerEnds {
             stdin: stdin_end,
@@ -209,19 +214,22 @@ impl Streams {
 
     /// Queues input.
     pub(super) fn queue_stdin(&mut self, bytes: &[u8]) {
+        // Somebody types on.
+        self.input_end = None;
         self.input.push(bytes);
     }
 
     /// A client's input has ended. A pipe ends with it; a terminal gets the key that means it.
     pub(super) fn end_stdin(&mut self) {
         match &self.console {
-            Some(console) => self.input.push(&console.end_of_input()),
+            Some(_) => self.input_end = Some(InputEnd::new()),
             None => self.input.end(),
         }
     }
 
     /// The client whose input was the container's has gone. A terminal waits for the next one.
     pub(super) fn lose_stdin(&mut self) {
+        self.input_end = None;
         if self.console.is_none() {
             self.input.end();
         }
@@ -230,6 +238,19 @@ impl Streams {
     /// Writes what the container's input takes.
     pub(super) fn write_stdin(&mut self) {
         self.input.write();
+        if let (Some(end), Some(console), true) =
+            (&mut self.input_end, &self.console, self.input.is_empty())
+            && let Some(key) = end.key(console)
+        {
+            self.input.push(&[key]);
+            self.input.write();
+        }
+    }
+
+    /// When [`Streams::write_stdin`] is to be called although nothing happened.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        let end = self.input_end.as_ref().filter(|_| self.input.is_empty());
+        end.map(InputEnd::timeout)
     }
 
     /// Closes all.
@@ -238,6 +259,7 @@ impl Streams {
         self.stderr = None;
         self.input.close();
         self.console = None;
+        self.input_end = None;
     }
 }
 
