@@ -69,7 +69,7 @@ pub use inspect::{
 };
 pub use log_options::{LogDefaults, LogOptions};
 pub use logs::{
-    FollowLog, LogEvent, LogGap, LogItem, LogLine, LogRequest, LogStream, Logs, Partial,
+    FollowLog, LogEvent, LogGap, LogItem, LogLine, LogMissed, LogRequest, LogStream, Logs, Partial,
 };
 pub use remove::{RemoveMode, RemoveRequest, Removed};
 pub use runtimes::Runtimes;

@@ -105,6 +105,14 @@ pub struct LogGap {
     pub reason: String,
 }
 
+/// A follower was slower than the files of the log were put aside and dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogMissed {
+    /// How many files were dropped before they were read; `None` where the file system keeps no attributes that would tell, and
+    /// then perhaps none.
+    pub files: Option<u64>,
+}
+
 /// What a log holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogItem {
@@ -112,6 +120,8 @@ pub enum LogItem {
     Line(LogLine),
     /// Output that is missing.
     Gap(LogGap),
+    /// Output that was logged, and dropped before it was read.
+    Missed(LogMissed),
 }
 
 /// What comes of reading logs.

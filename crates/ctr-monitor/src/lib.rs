@@ -25,12 +25,14 @@
 mod answer;
 mod client;
 mod error;
+mod log_number;
 pub mod protocol;
 mod record;
 mod serve;
 
 pub use client::{MonitorClient, MonitorLaunch};
 pub use error::MonitorError;
+pub use log_number::log_number;
 pub use record::{ExitRecord, ExitReport, StartSeen};
 pub use serve::{RuntimeResolver, serve};
 

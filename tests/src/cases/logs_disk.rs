@@ -19,6 +19,7 @@ cases! {
     Full a_full_disk_stops_nobody_and_is_counted,
     Full a_writer_that_stands_still_stops_nobody,
     Full a_killed_writer_is_replaced,
+    Full a_follower_that_is_too_slow_is_told,
 }
 
 /// Sizes of the files of a log.
@@ -219,4 +220,47 @@ fn a_killed_writer_is_replaced(env: &Env) -> Result<()> {
     ensure!(last.ends_within(wait::PATIENCE)?);
     env.ctr(&["logs", "w"])?.prints("one\ntwo\n")?;
     env.remove("w")
+}
+
+fn a_follower_that_is_too_slow_is_told(env: &Env) -> Result<()> {
+    let out = env.path("out");
+    tree::directory(&out, 0o777)?;
+    for files in ["1", "2"] {
+        let volume = format!("{}:/out", out.display());
+        let files = format!("max-file={files}");
+        let flags = [
+            "--log-opt",
+            "max-size=4k",
+            "--log-opt",
+            &files,
+            "-v",
+            &volume,
+        ];
+        let script =
+            "echo old; while [ ! -e /out/go ]; do sleep 0.05; done; yes 123456789 | head -n 1000";
+        env.detached("slow", &flags, script)?;
+        env.wait_for_log("slow", "old")?;
+        let follower = env.call(&["logs", "-f", "slow"]).spawn()?;
+        follower.wait_for_stdout("old\n")?;
+        follower.signal(Signal::STOP)?;
+        tree::write(&out.join("go"), "")?;
+        wait::until("the end of the writing", || {
+            Ok((env.status("slow")? == "exited").then_some(()))
+        })?;
+        follower.signal(Signal::CONT)?;
+        let output = follower.finish()?;
+        ensure!(output.code == 0, "{output}");
+        let told = output
+            .err()
+            .matches("files of the log are missing here")
+            .count();
+        ensure!(told == 1, "{output}");
+        // What is there is shown all the same, and one that was in time is told nothing.
+        let rest = env.ctr(&["logs", "slow"])?;
+        ensure!(rest.err().is_empty(), "{rest}");
+        ensure!(output.out().ends_with(&rest.out()), "{output}");
+        fs::remove_file(out.join("go"))?;
+        env.remove("slow")?;
+    }
+    Ok(())
 }

@@ -57,15 +57,33 @@ impl LogWriter {
                 container,
                 item: LogItem::Gap(gap),
             } => {
-                self.write(io);
-                let of = self.labels[container].as_ref();
-                let of = of.map_or_else(String::new, |label| format!("{label}: "));
-                io.warning(&format!(
-                    "{of}{} bytes of output were lost here ({})",
+                let what = format!(
+                    "{} bytes of output were lost here ({})",
                     gap.bytes, gap.reason
-                ));
+                );
+                self.warning(container, &what, io);
+            }
+            LogEvent::Item {
+                container,
+                item: LogItem::Missed(missed),
+            } => {
+                let what = match missed.files {
+                    Some(1) => "a file of the log is missing here: it was".to_owned(),
+                    Some(files) => format!("{files} files of the log are missing here: they were"),
+                    None => "files of the log may be missing here: some were".to_owned(),
+                };
+                let what = format!("{what} dropped before being read; see max-size and max-file");
+                self.warning(container, &what, io);
             }
         }
+    }
+
+    /// A warning in its place between the lines.
+    fn warning(&mut self, container: usize, what: &str, io: &mut Io) {
+        self.write(io);
+        let of = self.labels[container].as_ref();
+        let of = of.map_or_else(String::new, |label| format!("{label}: "));
+        io.warning(&format!("{of}{what}"));
     }
 
     fn line(&mut self, container: usize, line: &LogLine, io: &mut Io) {

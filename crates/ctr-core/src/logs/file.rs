@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::io;
 
-use super::LogItem;
 use super::record::{Kind, Period, Record};
 use super::scan::Forward;
-use super::segments::{FileId, Location, Segment};
+use super::segments::{Between, FileId, Location, Segment};
 use super::tail::{Position, Starts, start_of_last};
+use super::{LogItem, LogMissed};
 
 /// How much of a log is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(super) struct FileReader {
     current: Option<Current>,
     /// How many files came before the current one.
     number: usize,
+    /// What is missing between the current file and the next one, still to be said.
+    missed: Option<LogMissed>,
 }
 
 #[derive(Debug)]
@@ -59,6 +61,7 @@ impl FileReader {
             files: files.into_iter().skip(first.segment).collect(),
             current: None,
             number: first.segment,
+            missed: None,
         };
         if let Some(segment) = reader.files.pop_front() {
             reader.current = Some(reader.begin(segment, first.offset));
@@ -97,6 +100,13 @@ impl FileReader {
         }
         let known: Option<FileId> = self.current.as_ref().map(|current| current.segment.id);
         self.files = self.location.newer_than(known)?.into();
+        if let (Some(current), Some(next)) = (&self.current, self.files.front()) {
+            self.missed = match self.location.between(&current.segment, next)? {
+                Between::Nothing => None,
+                Between::Files(count) => Some(LogMissed { files: Some(count) }),
+                Between::Unknown => Some(LogMissed { files: None }),
+            };
+        }
         Ok(!self.files.is_empty())
     }
 
@@ -116,6 +126,9 @@ impl FileReader {
                         return Ok(Some(item));
                     }
                 }
+            }
+            if let Some(missed) = self.missed.take() {
+                return Ok(Some(LogItem::Missed(missed)));
             }
             let Some(next) = self.files.pop_front() else {
                 return Ok(None);

@@ -252,7 +252,7 @@ impl Tail {
 fn ends_line(item: &LogItem) -> usize {
     match item {
         LogItem::Line(line) => usize::from(line.partial == Partial::Full),
-        LogItem::Gap(_) => 0,
+        LogItem::Gap(_) | LogItem::Missed(_) => 0,
     }
 }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use ctr_monitor::log_number;
 use rustix::fs::OFlags;
 
 /// How often the files are looked for again because the writer outran the search.
@@ -28,6 +29,17 @@ pub(super) struct Segment {
     pub(super) id: FileId,
     /// Its size when it was found.
     pub(super) size: u64,
+}
+
+/// What is known of files between one that was read and the next one that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Between {
+    /// There were none.
+    Nothing,
+    /// So many, and they are gone.
+    Files(u64),
+    /// The first one is gone itself, and how many there were is not known.
+    Unknown,
 }
 
 /// Where the files of a log lie.
@@ -75,6 +87,20 @@ impl Location {
             None => false,
         };
         Ok((!outrun).then_some(found))
+    }
+
+    /// What lay between a file and the oldest of those that are newer.
+    pub(super) fn between(&self, known: &Segment, next: &Segment) -> io::Result<Between> {
+        let before = log_number(&known.file).unwrap_or(0);
+        match log_number(&next.file) {
+            Some(number) if number > before + 1 => Ok(Between::Files(number - before - 1)),
+            Some(number) if number > before => Ok(Between::Nothing),
+            // With one file alone, each next one finds its predecessor gone.
+            Some(_) | None if self.max_files > 1 && known.file.metadata()?.nlink() == 0 => {
+                Ok(Between::Unknown)
+            }
+            Some(_) | None => Ok(Between::Nothing),
+        }
     }
 
     fn numbered(&self, number: u32) -> PathBuf {

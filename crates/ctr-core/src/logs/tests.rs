@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::file::{Extent, FileReader};
 use super::record::Period;
 use super::segments::Location;
-use super::{LogItem, LogStream, Partial};
+use super::{LogItem, LogMissed, LogStream, Partial};
 
 const MAX_FILES: u32 = 12;
 
@@ -235,6 +235,48 @@ fn a_log_that_does_not_exist_is_empty_and_may_come() {
     assert_eq!(read(&mut reader), []);
     log.append(&format!("{} stdout F late\n", rfc3339(0)));
     assert_eq!(read(&mut reader).len(), 1);
+}
+
+#[test]
+fn a_follower_that_is_too_slow_is_told() {
+    let log = Log::new();
+    let location = Location {
+        max_files: 2,
+        ..log.location()
+    };
+    let line = |text: &str| format!("{} stdout F {text}\n", rfc3339(1));
+    let put_aside = || {
+        let name = |name: &str| log.dir.path().join(name);
+        std::fs::rename(name("log"), name("log.1")).unwrap();
+    };
+    log.append(&line("one"));
+    let mut reader = FileReader::open(location, Extent::Growing, Period::default(), None).unwrap();
+    assert_eq!(read(&mut reader).len(), 1);
+    put_aside();
+    log.append(&line("two"));
+    // In time: nothing is missing.
+    assert!(matches!(&read(&mut reader)[..], [LogItem::Line(_)]));
+    log.append(&line("rest"));
+    for text in ["three", "four", "five"] {
+        put_aside();
+        log.append(&line(text));
+    }
+    let items = read(&mut reader);
+    let [
+        LogItem::Line(rest),
+        missed,
+        LogItem::Line(_),
+        LogItem::Line(five),
+    ] = &items[..]
+    else {
+        panic!("{items:?}")
+    };
+    assert_eq!(
+        (&rest.bytes[..], &five.bytes[..]),
+        (&b"rest"[..], &b"five"[..])
+    );
+    // These files have no numbers.
+    assert_eq!(*missed, LogItem::Missed(LogMissed { files: None }));
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn entries(texts: &[&str]) -> String {
 fn next(reader: &mut JournalReader) -> Option<String> {
     match reader.next().unwrap()? {
         LogItem::Line(line) => Some(String::from_utf8(line.bytes).unwrap()),
-        LogItem::Gap(gap) => panic!("{gap:?}"),
+        item @ (LogItem::Gap(_) | LogItem::Missed(_)) => panic!("{item:?}"),
     }
 }
 

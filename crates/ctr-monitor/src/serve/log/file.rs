@@ -13,6 +13,7 @@ use ctr_exec::frames::Stream;
 use rustix::fs::OFlags;
 
 use super::record::{self, OVERHEAD, Piece, pieces};
+use crate::log_number::{log_number, set_log_number};
 
 /// A limit below this many bytes of text a record is not kept to the byte: cutting lines to nothing helps nobody.
 const SHORTEST: usize = 64;
@@ -44,6 +45,8 @@ pub(super) struct FileLog {
     max_size: Option<u64>,
     max_files: u32,
     open: Option<Open>,
+    /// The number of the next file, once one was put aside.
+    next: Option<u64>,
 }
 
 struct Open {
@@ -65,6 +68,7 @@ impl FileLog {
             max_size,
             max_files: max_files.max(1),
             open: None,
+            next: None,
         }
     }
 
@@ -151,14 +155,26 @@ impl FileLog {
             Some(open) => open,
             None => Open::at(&self.path)?,
         };
+        if open.length == 0
+            && let Some(number) = self.next.take()
+        {
+            set_log_number(&open.file, number);
+        }
         Ok(self.open.insert(open))
     }
 
     /// Puts the file aside, and the oldest away. Where that is impossible the file itself goes: the limit holds in any case.
     fn rotate(&mut self) -> io::Result<()> {
+        let number = log_number(&self.opened()?.file).unwrap_or(0);
+        self.next = Some(number + 1);
         self.open = None;
         self.put_aside()
             .or_else(|_| std::fs::remove_file(&self.path))
+            .or_else(|error| {
+                // One that somebody has removed is out of the way, too.
+                let gone = error.kind() == io::ErrorKind::NotFound;
+                if gone { Ok(()) } else { Err(error) }
+            })
     }
 
     fn put_aside(&self) -> io::Result<()> {

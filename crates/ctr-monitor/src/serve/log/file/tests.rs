@@ -107,6 +107,38 @@ fn without_files_put_aside_a_full_one_is_begun_anew() {
 }
 
 #[test]
+fn files_are_numbered_on_and_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let probe = File::create_new(dir.path().join("probe")).unwrap();
+    set_log_number(&probe, 7);
+    if log_number(&probe) != Some(7) {
+        return;
+    }
+    for _ in 0..4 {
+        // By another writer each time.
+        let mut log = FileLog::new(&path, Some(60), 2);
+        log.write(TIME, Stream::Stdout, b"one\n", &mut None)
+            .unwrap();
+    }
+    let number = |name: &str| log_number(&File::open(dir.path().join(name)).unwrap());
+    assert_eq!((number("log"), number("log.1")), (Some(3), Some(2)));
+}
+
+#[test]
+fn a_file_that_somebody_removed_costs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let mut log = FileLog::new(&path, Some(60), 2);
+    log.write(TIME, Stream::Stdout, b"one\n", &mut None)
+        .unwrap();
+    std::fs::remove_file(&path).unwrap();
+    log.write(TIME, Stream::Stdout, b"two\n", &mut None)
+        .unwrap();
+    assert_eq!(output(dir.path(), 2), b"two\n");
+}
+
+#[test]
 fn a_rotation_that_was_cut_off_is_gone_on_with() {
     // Cut off after the first of its renames: nothing may be lost, whatever is missing.
     let dir = tempfile::tempdir().unwrap();
