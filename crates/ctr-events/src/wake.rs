@@ -63,7 +63,7 @@ pub enum Woken {
     ReaderGone,
 }
 
-/// An inotify(7) watch on the wake file that survives its deletion.
+/// An inotify(7) watch on the wake file that survives its deletion, and its renaming.
 #[derive(Debug)]
 pub struct Watch {
     inotify: OwnedFd,
@@ -92,7 +92,7 @@ impl Watch {
     /// before it has something to write.
     ///
     /// # Errors
-    /// When the file was deleted and cannot be made again, or waiting fails.
+    /// When the file was deleted or renamed and cannot be made again, or waiting fails.
     pub fn wait(&self, output: Option<BorrowedFd<'_>>, deadline: Deadline) -> SysResult<Woken> {
         let watched = PollFd::new(&self.inotify, PollFlags::IN);
         // Without an output the watch stands in for it. Asked for nothing, poll(2) reports errors and hang-ups only.
@@ -116,7 +116,8 @@ impl Watch {
     }
 
     fn add(&self) -> SysResult<()> {
-        let flags = WatchFlags::ATTRIB | WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE;
+        let touched = WatchFlags::ATTRIB | WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE;
+        let flags = touched | WatchFlags::MOVE_SELF;
         loop {
             match inotify::add_watch(&self.inotify, &self.path, flags) {
                 Ok(_) => return Ok(()),
@@ -132,7 +133,9 @@ impl Watch {
         let mut state = WatchState::Lasting;
         loop {
             match reader.next() {
-                Ok(event) if event.events().contains(ReadFlags::IGNORED) => {
+                Ok(event)
+                    if (event.events()).intersects(ReadFlags::IGNORED | ReadFlags::MOVE_SELF) =>
+                {
                     state = WatchState::Ended;
                 }
                 Ok(_) | Err(Errno::INTR) => {}
@@ -143,10 +146,10 @@ impl Watch {
     }
 }
 
-/// Whether the kernel still watches the file.
+/// Whether the kernel still watches the file of that name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WatchState {
     Lasting,
-    /// The file is gone, and the watch with it.
+    /// The file is gone, or has another name.
     Ended,
 }

@@ -21,6 +21,8 @@ pub(crate) struct LogWriter {
     times: Times,
     /// For each container, whether its standard output and error are at the beginning of a line.
     begins: Vec<[Begin; 2]>,
+    /// On standard output and error, the container whose line was begun last and has not ended.
+    unfinished: [Option<usize>; 2],
     collected: Vec<u8>,
     stream: Stream,
 }
@@ -35,6 +37,7 @@ impl LogWriter {
     pub(crate) fn new(labels: Vec<Option<String>>, times: Times) -> Self {
         Self {
             begins: vec![[Begin::Yes; 2]; labels.len()],
+            unfinished: [None; 2],
             labels,
             times,
             collected: Vec::new(),
@@ -95,6 +98,11 @@ impl LogWriter {
             self.write(io);
         }
         self.stream = stream;
+        // A line of another container begins on a line of its own, or its label could not be told from the text before.
+        if let Some(other) = self.unfinished[slot].filter(|other| *other != container) {
+            self.collected.push(b'\n');
+            self.begins[other][slot] = Begin::Yes;
+        }
         if self.begins[container][slot] == Begin::Yes {
             let time = (self.times == Times::Shown).then_some(&line.time_text);
             for word in self.labels[container].iter().chain(time) {
@@ -103,11 +111,11 @@ impl LogWriter {
             }
         }
         self.collected.extend_from_slice(&line.bytes);
-        self.begins[container][slot] = match line.partial {
-            Partial::Partial => Begin::No,
+        (self.begins[container][slot], self.unfinished[slot]) = match line.partial {
+            Partial::Partial => (Begin::No, Some(container)),
             Partial::Full => {
                 self.collected.push(b'\n');
-                Begin::Yes
+                (Begin::Yes, None)
             }
         };
     }
@@ -137,6 +145,26 @@ mod tests {
                 bytes: text.into(),
             }),
         }
+    }
+
+    #[test]
+    fn lines_of_several_containers_are_not_mixed() {
+        let (mut io, captured) = Captured::io();
+        let labels = vec![Some("web".to_owned()), Some("db".to_owned())];
+        let mut writer = LogWriter::new(labels, Times::Hidden);
+        for event in [
+            line(0, LogStream::Stdout, Partial::Partial, "a"),
+            line(1, LogStream::Stderr, Partial::Partial, "e"),
+            line(0, LogStream::Stdout, Partial::Partial, "a"),
+            line(1, LogStream::Stdout, Partial::Partial, "b"),
+            line(0, LogStream::Stdout, Partial::Full, "c"),
+            line(1, LogStream::Stdout, Partial::Partial, "d"),
+            LogEvent::Waiting,
+        ] {
+            writer.take(event, &mut io);
+        }
+        assert_eq!(captured.out(), "web aa\ndb b\nweb c\ndb d");
+        assert_eq!(captured.err(), "db e");
     }
 
     #[test]
