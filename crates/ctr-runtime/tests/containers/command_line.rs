@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use ctr_oci::DeleteMode;
@@ -121,6 +122,32 @@ pub(crate) fn a_run_passes_signals_on_and_ends_as_its_container() {
     let sandbox = Sandbox::new(&["nonsense"]);
     sandbox.write_spec();
     check_fails(&sandbox, &["run", &sandbox.id], "command not found");
+    sandbox.assert_gone();
+}
+
+/// A process that enters a container executes the runtime's program, and the container may hold it open and wait for its end.
+pub(crate) fn the_program_cannot_be_overwritten() {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let sandbox = Sandbox::script("trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done");
+    sandbox.write_spec();
+    let run = command(&sandbox, &["run", &sandbox.id])
+        .stdout(Stdio::Fd(write))
+        .spawn()
+        .unwrap();
+    let mut ready = [0; 6];
+    File::from(read).read_exact(&mut ready).unwrap();
+    let program = File::open(format!("/proc/{}/exe", run.pid())).unwrap();
+    run.kill(ctr_sys::Signal::TERM).unwrap();
+    assert_eq!(run.wait().unwrap(), ExitStatus::Exited(3));
+    let path = format!("/proc/self/fd/{}", program.as_raw_fd());
+    match File::options().write(true).open(path) {
+        // The file itself would be busy, because these tests are in it.
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem),
+        Ok(copy) => {
+            let seals = rustix::fs::fcntl_get_seals(&copy).unwrap();
+            assert!(seals.contains(rustix::fs::SealFlags::WRITE));
+        }
+    }
     sandbox.assert_gone();
 }
 
