@@ -164,7 +164,8 @@ fn locate(name: &str, search_path: &str) -> Result<PathBuf, Refusal> {
         Some((path, error)) => Err(unexecutable(&path, &error)),
         None => Err(refusal(
             FailureKind::CommandNotFound,
-            &format!("{name:?}: command not found in {search_path:?}"),
+            // Engines look for these words, which are runc's.
+            &format!("{name:?}: executable file not found in {search_path:?}"),
         )),
     }
 }

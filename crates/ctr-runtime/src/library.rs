@@ -18,7 +18,6 @@ use rustix::process::Uid;
 
 use crate::error::{RAW_LIMIT, Result, RuntimeError, chain};
 use crate::executor::Program;
-use crate::record::Place;
 use crate::report::{self, Reported, Reporter, cut};
 use crate::terminal::{Keeper, Terminal};
 use crate::{library_log, sys};
@@ -98,7 +97,10 @@ pub(crate) fn open_descriptors() -> Result<Vec<RawFd>> {
 /// A process that is to be made.
 #[derive(Debug)]
 pub(crate) struct Work<'a> {
-    pub(crate) place: &'a Place,
+    /// The container.
+    pub(crate) id: &'a str,
+    /// Where the library finds it, or makes it.
+    pub(crate) root: &'a Path,
     pub(crate) endowment: Endowment<'a>,
     pub(crate) terminal: Terminal,
     /// The user that the process has in the end.
@@ -125,8 +127,8 @@ pub(crate) fn call(
         keeper: keeper.as_ref().map(Keeper::client),
     };
     let outcome = library_log::capture(&reporter, || {
-        let builder = ContainerBuilder::new(work.place.id().to_owned(), SyscallType::Linux)
-            .with_root_path(work.place.root())?
+        let builder = ContainerBuilder::new(work.id.to_owned(), SyscallType::Linux)
+            .with_root_path(work.root)?
             .with_executor(program);
         build(endow(builder, work.endowment)?)
     });

@@ -121,7 +121,11 @@ pub(crate) fn a_run_passes_signals_on_and_ends_as_its_container() {
 
     let sandbox = Sandbox::new(&["nonsense"]);
     sandbox.write_spec();
-    check_fails(&sandbox, &["run", &sandbox.id], "command not found");
+    check_fails(
+        &sandbox,
+        &["run", &sandbox.id],
+        "executable file not found in",
+    );
     sandbox.assert_gone();
 }
 
@@ -190,7 +194,11 @@ pub(crate) fn descriptors_are_passed_on_as_asked() {
 pub(crate) fn errors_go_to_the_log_and_leave_nothing() {
     let sandbox = Sandbox::new(&["nonsense"]);
     sandbox.write_spec();
-    check_fails(&sandbox, &["create", &sandbox.id], "command not found");
+    check_fails(
+        &sandbox,
+        &["create", &sandbox.id],
+        "executable file not found in",
+    );
     sandbox.assert_gone();
     check_fails(&sandbox, &["nonsense"], "unknown verb");
     check_fails(&sandbox, &["--systemd-cgroup", "state", "x"], "cgroupfs");
