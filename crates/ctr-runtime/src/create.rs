@@ -79,6 +79,7 @@ fn create_claimed(
         endowment: order.endowment,
         terminal: checked.terminal,
         user: process.map_or(0, |process| process.user().uid()),
+        joined: None,
         strays,
     };
     let parentage = order.endowment.parentage;

@@ -73,6 +73,7 @@ pub(crate) fn in_this_process(order: Order<'_>) -> Result<Executed> {
             return Err(found.wrong_status()?);
         }
     }
+    let group = group_below(record, init)?;
     let (process, terminal) = spec::check_process(order.process, &root_of(init)?)?;
     terminal.require_match(order.endowment.console)?;
     let directory = found.place.prepare_exec(&process)?;
@@ -82,11 +83,12 @@ pub(crate) fn in_this_process(order: Order<'_>) -> Result<Executed> {
         endowment: order.endowment,
         terminal,
         user: process.user().uid(),
+        joined: found.process,
         strays,
     };
     let join = Join {
         directory: &directory,
-        group: group_below(record, init)?,
+        group,
         parentage: order.endowment.parentage,
         preserved: order.preserved,
     };

@@ -8,8 +8,9 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::sync::Arc;
 
-use ctr_sys::{HELPER_PANICKED, SysError, is_single_threaded};
+use ctr_sys::{HELPER_PANICKED, PidRef, SysError, is_single_threaded};
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 use rustix::fs::FileType;
@@ -105,6 +106,8 @@ pub(crate) struct Work<'a> {
     pub(crate) terminal: Terminal,
     /// The user that the process has in the end.
     pub(crate) user: u32,
+    /// The container's first process, if it exists already.
+    pub(crate) joined: Option<PidRef>,
     /// Descriptors that the process inherits from the caller: closed before it waits for its start, or executes its command.
     pub(crate) strays: Vec<RawFd>,
 }
@@ -125,6 +128,7 @@ pub(crate) fn call(
         reporter: reporter.clone(),
         strays: work.strays,
         keeper: keeper.as_ref().map(Keeper::client),
+        joined: work.joined.map(Arc::new),
     };
     let outcome = library_log::capture(&reporter, || {
         let builder = ContainerBuilder::new(work.id.to_owned(), SyscallType::Linux)
