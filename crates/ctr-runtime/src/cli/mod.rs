@@ -182,14 +182,20 @@ fn target<'a>(root: &'a Path, id: &'a str) -> Target<'a> {
 const RESOURCES_LIMIT: u64 = 1 << 20;
 
 fn resources(limits: &Limits) -> Result<LinuxResources> {
-    let path = match limits {
+    let (path, source): (&Path, Box<dyn Read>) = match limits {
         Limits::Given(resources) => return Ok(*resources.clone()),
-        Limits::File(path) if path == Path::new("-") => Path::new("/dev/stdin"),
-        Limits::File(path) => path,
+        // Not opened by its name, which a socket does not allow.
+        Limits::File(path) if path == Path::new("-") => {
+            (Path::new("standard input"), Box::new(std::io::stdin()))
+        }
+        Limits::File(path) => {
+            let file = std::fs::File::open(path).map_err(RuntimeError::at("open", path))?;
+            (path, Box::new(file))
+        }
     };
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(RuntimeError::at("open", path))?;
-    file.take(RESOURCES_LIMIT)
+    source
+        .take(RESOURCES_LIMIT)
         .read_to_end(&mut bytes)
         .map_err(RuntimeError::at("read", path))?;
     serde_json::from_slice(&bytes).map_err(|source| RuntimeError::Corrupt {

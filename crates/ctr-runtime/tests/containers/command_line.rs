@@ -1,7 +1,7 @@
 //! The command line, as another engine would use it.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
@@ -189,6 +189,23 @@ pub(crate) fn descriptors_are_passed_on_as_asked() {
     reap(pid.parse().unwrap());
     sandbox.assert_gone();
     set_subreaper(Subreaper::Off).unwrap();
+}
+
+/// As from a program whose children talk to it through sockets: those cannot be opened by their names.
+pub(crate) fn limits_come_through_a_socket() {
+    let sandbox = Sandbox::new(&["true"]);
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    (&ours).write_all(br#"{"pids":{"limit":7}}"#).unwrap();
+    drop(ours);
+    let output = command(&sandbox, &["update", "--resources", "-", "nobody"])
+        .stdin(Stdio::Fd(theirs.into()))
+        .output(OutputLimits {
+            bytes: 1 << 20,
+            deadline: Deadline::after(Duration::from_secs(60)),
+        })
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(error, "Error: container nobody does not exist\n");
 }
 
 pub(crate) fn errors_go_to_the_log_and_leave_nothing() {

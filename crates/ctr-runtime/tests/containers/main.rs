@@ -75,6 +75,7 @@ const CASES: &[Case] = cases![
     command_line::a_run_passes_signals_on_and_ends_as_its_container,
     command_line::the_program_cannot_be_overwritten,
     command_line::descriptors_are_passed_on_as_asked,
+    command_line::limits_come_through_a_socket,
     command_line::errors_go_to_the_log_and_leave_nothing,
     command_line::features_and_version_are_told,
 ];
