@@ -20,7 +20,10 @@ pub(crate) fn hidden_program(args: &[OsString], io: &mut Io) -> Option<u8> {
     let verb = args.get(1)?.to_str()?;
     match verb {
         MONITOR => Some(monitor(&args[2..], io)),
-        OCI_RUNTIME => Some(byte(ctr_runtime::oci_runtime_main(args[2..].to_vec()))),
+        OCI_RUNTIME => {
+            let (program, words) = args.split_at(2);
+            Some(byte(ctr_runtime::oci_runtime_main(program, words.to_vec())))
+        }
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::engine::Engine;
-use crate::error::EngineError;
+use crate::error::{EngineError, chain};
 
 /// How long a runtime may take to say what it is.
 const FEATURES_WAIT: Duration = Duration::from_secs(10);
@@ -169,7 +169,7 @@ impl Engine {
                 info.oci_version = features.oci_version;
                 info.features_document = features.raw;
             }
-            Err(error) => info.warning = Some(error.to_string()),
+            Err(error) => info.warning = Some(chain(&error)),
         }
         info
     }

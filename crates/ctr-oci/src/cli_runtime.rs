@@ -209,7 +209,8 @@ impl CliRuntime {
         let kind = match error {
             OciError::RuntimeNotFound { .. }
             | OciError::RuntimeUnreadable { .. }
-            | OciError::RuntimeUnusable { .. } => FailureKind::RuntimeMissing,
+            | OciError::RuntimeUnusable { .. }
+            | OciError::RuntimeExchangeable { .. } => FailureKind::RuntimeMissing,
             OciError::Invalid { .. }
             | OciError::Host { .. }
             | OciError::Encode { .. }

@@ -39,6 +39,14 @@ pub enum OciError {
         /// What `stat(2)` said.
         source: std::io::Error,
     },
+    /// A runtime's file is fine, but others can put another in its place.
+    #[error("refuse to execute OCI runtime {}: others may change the directory {}", path.display(), directory.display())]
+    RuntimeExchangeable {
+        /// The program.
+        path: PathBuf,
+        /// The directory, above the program or above what a link on the way names.
+        directory: PathBuf,
+    },
     /// A runtime's file is there but must not or cannot be executed.
     #[error("refuse to execute OCI runtime {}: {why}", path.display())]
     RuntimeUnusable {

@@ -74,12 +74,38 @@ fn one_line(text: &str) -> String {
 
 impl fmt::Display for RuntimeFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "OCI runtime {} failed to {} the container: {}",
-            self.runtime, self.operation, self.message
-        )
+        let (runtime, message) = (&self.runtime, &self.message);
+        match self.operation.as_str() {
+            // Not asked about a container.
+            "version" | "features" => {
+                write!(
+                    f,
+                    "OCI runtime {runtime} failed to tell its {}: {message}",
+                    self.operation
+                )
+            }
+            operation => write!(
+                f,
+                "OCI runtime {runtime} failed to {operation} the container: {message}"
+            ),
+        }
     }
 }
 
 impl std::error::Error for RuntimeFailure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_told() {
+        let check = |operation: &str, expected: &str| {
+            let failure = RuntimeFailure::new(FailureKind::Other, "r", operation, "m");
+            assert_eq!(failure.to_string(), expected);
+        };
+        check("create", "OCI runtime r failed to create the container: m");
+        check("version", "OCI runtime r failed to tell its version: m");
+        check("features", "OCI runtime r failed to tell its features: m");
+    }
+}

@@ -24,11 +24,11 @@ const MAX_NAME: usize = 64;
 /// The program of the runtime `name_or_path`.
 ///
 /// A name (`[a-z0-9][a-z0-9._-]*`) is looked up in `search`, or in [`RUNTIME_DIRECTORIES`] when that is empty; an absolute path is taken as it is. Either way the
-/// file must be a regular one, executable, owned by root or by us, and not writable by others.
+/// file must be a regular one, executable, owned by root or by us, and not writable by others, and so must be the directories that lead to it.
 ///
 /// # Errors
 /// [`OciError::Invalid`] for anything that is neither a name nor an absolute path, [`OciError::RuntimeNotFound`],
-/// [`OciError::RuntimeUnreadable`] and [`OciError::RuntimeUnusable`]. The first file of that name decides; a bad one is not passed over.
+/// [`OciError::RuntimeUnreadable`], [`OciError::RuntimeUnusable`] and [`OciError::RuntimeExchangeable`]. The first file of that name decides; a bad one is not passed over.
 pub fn find_runtime(name_or_path: &str, search: &[PathBuf]) -> Result<PathBuf, OciError> {
     if name_or_path.starts_with('/') {
         let path = PathBuf::from(name_or_path);
@@ -113,7 +113,7 @@ fn check_program(path: &Path, metadata: &Metadata) -> Result<(), OciError> {
     if mode & 0o111 == 0 {
         return refuse("it is not executable");
     }
-    if metadata.uid() != 0 && metadata.uid() != geteuid().as_raw() {
+    if is_strangers(metadata) {
         return refuse("it belongs to another user");
     }
     if mode & 0o002 != 0 {
@@ -122,6 +122,35 @@ fn check_program(path: &Path, metadata: &Metadata) -> Result<(), OciError> {
     let trusted_group = metadata.gid() == 0 || metadata.gid() == getegid().as_raw();
     if mode & 0o020 != 0 && !trusted_group {
         return refuse("another group may write to it");
+    }
+    check_directories(path)
+}
+
+fn is_strangers(metadata: &Metadata) -> bool {
+    metadata.uid() != 0 && metadata.uid() != geteuid().as_raw()
+}
+
+/// Whoever may rename in a directory above a file can put another in its place. Groups are not asked about: that of `/usr/local` is the
+/// system's own matter.
+fn check_directories(path: &Path) -> Result<(), OciError> {
+    let unreadable = |source| OciError::RuntimeUnreadable {
+        path: path.to_owned(),
+        source,
+    };
+    // By its real name too: links lead elsewhere.
+    let real = path.canonicalize().map_err(unreadable)?;
+    for directory in path.ancestors().chain(real.ancestors()) {
+        if directory == path || directory == real {
+            continue;
+        }
+        let metadata = directory.metadata().map_err(unreadable)?;
+        let (everybody, only_own) = (metadata.mode() & 0o002 != 0, metadata.mode() & 0o1000 != 0);
+        if is_strangers(&metadata) || (everybody && !only_own) {
+            return Err(OciError::RuntimeExchangeable {
+                path: path.to_owned(),
+                directory: directory.to_owned(),
+            });
+        }
     }
     Ok(())
 }

@@ -74,10 +74,12 @@ fn create_claimed(
 ) -> Result<Created> {
     let process = checked.spec.process().as_ref();
     let work = Work {
-        place,
+        id: place.id(),
+        root: place.root(),
         endowment: order.endowment,
         terminal: checked.terminal,
         user: process.map_or(0, |process| process.user().uid()),
+        joined: None,
         strays,
     };
     let parentage = order.endowment.parentage;

@@ -11,7 +11,7 @@ use oci_spec::runtime::Process;
 
 use crate::error::{Result, RuntimeError};
 use crate::library::{self, BuildError, Endowment, Parentage, Work};
-use crate::record::{ProcessFile, Record};
+use crate::record::{ExecDirectory, Record};
 use crate::spec;
 use crate::verbs::Found;
 
@@ -73,19 +73,22 @@ pub(crate) fn in_this_process(order: Order<'_>) -> Result<Executed> {
             return Err(found.wrong_status()?);
         }
     }
+    let group = group_below(record, init)?;
     let (process, terminal) = spec::check_process(order.process, &root_of(init)?)?;
     terminal.require_match(order.endowment.console)?;
-    let file = found.place.write_process(&process)?;
+    let directory = found.place.prepare_exec(&process)?;
     let work = Work {
-        place: &found.place,
+        id: found.place.id(),
+        root: directory.root(),
         endowment: order.endowment,
         terminal,
         user: process.user().uid(),
+        joined: found.process,
         strays,
     };
     let join = Join {
-        file,
-        group: group_below(record, init)?,
+        directory: &directory,
+        group,
         parentage: order.endowment.parentage,
         preserved: order.preserved,
     };
@@ -128,21 +131,21 @@ fn group_below(record: &Record, init: &PidRef) -> Result<Option<String>> {
     Ok(below.map(str::to_owned))
 }
 
-struct Join {
-    file: ProcessFile,
+struct Join<'a> {
+    directory: &'a ExecDirectory,
     group: Option<String>,
     parentage: Parentage,
     preserved: Preserved,
 }
 
-fn build(builder: ContainerBuilder, join: &Join) -> std::result::Result<i32, BuildError> {
+fn build(builder: ContainerBuilder, join: &Join<'_>) -> std::result::Result<i32, BuildError> {
     let pid = builder
         .with_preserved_fds(i32::from(join.preserved.0))
         .as_tenant()
         .with_detach(true)
         .as_sibling(join.parentage == Parentage::Sibling)
         .with_sub_cgroup(join.group.clone())
-        .with_process(Some(join.file.path()))
+        .with_process(Some(join.directory.process()))
         .build()?;
     Ok(pid.as_raw())
 }

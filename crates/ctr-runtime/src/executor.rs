@@ -9,8 +9,10 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ctr_oci::FailureKind;
+use ctr_sys::PidRef;
 use libcontainer::workload::{
     Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
 };
@@ -40,12 +42,30 @@ pub(crate) struct Program {
     pub(crate) strays: Vec<RawFd>,
     /// Completes the terminal, if there is one.
     pub(crate) keeper: Option<KeeperClient>,
+    /// The container's first process, for one that joins it.
+    pub(crate) joined: Option<Arc<PidRef>>,
+}
+
+impl Program {
+    /// The library has found the namespaces by a pid alone. If the process still lives that had it before, they are those of the container;
+    /// otherwise they may be a stranger's, or the host's.
+    fn check_joined(&self) -> Result<(), Refusal> {
+        match &self.joined {
+            Some(init) if !init.is_alive() => Err(refusal(
+                FailureKind::Other,
+                "the container has ended meanwhile",
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 impl Executor for Program {
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
         sys::close_forgotten(&self.strays);
-        let checked = command(spec)
+        let checked = self
+            .check_joined()
+            .and_then(|()| command(spec))
             .and_then(|command| command.locate())
             .and_then(|_| match &self.keeper {
                 Some(keeper) => keeper
@@ -164,7 +184,8 @@ fn locate(name: &str, search_path: &str) -> Result<PathBuf, Refusal> {
         Some((path, error)) => Err(unexecutable(&path, &error)),
         None => Err(refusal(
             FailureKind::CommandNotFound,
-            &format!("{name:?}: command not found in {search_path:?}"),
+            // Engines look for these words, which are runc's.
+            &format!("{name:?}: executable file not found in {search_path:?}"),
         )),
     }
 }
@@ -263,6 +284,25 @@ mod tests {
         check_kind(&path("dir"), "", Err(FailureKind::CommandNotExecutable));
         check_kind(&path("text/x"), "", Err(FailureKind::CommandNotFound));
         check_kind(&path("none"), "", Err(FailureKind::CommandNotFound));
+    }
+
+    #[test]
+    fn what_is_joined_must_live() {
+        let child = ctr_sys::Launch::program("/bin/sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        let init = Arc::new(PidRef::capture(child.pid()).unwrap().unwrap());
+        let program = Program {
+            reporter: crate::report::pipe().unwrap().0,
+            strays: Vec::new(),
+            keeper: None,
+            joined: Some(init),
+        };
+        assert!(program.check_joined().is_ok());
+        child.kill_and_wait().unwrap();
+        let refusal = program.check_joined().unwrap_err();
+        assert_eq!(refusal.message, "the container has ended meanwhile");
     }
 
     #[test]

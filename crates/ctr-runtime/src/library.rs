@@ -8,8 +8,9 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::sync::Arc;
 
-use ctr_sys::{HELPER_PANICKED, SysError, is_single_threaded};
+use ctr_sys::{HELPER_PANICKED, PidRef, SysError, is_single_threaded};
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 use rustix::fs::FileType;
@@ -18,7 +19,6 @@ use rustix::process::Uid;
 
 use crate::error::{RAW_LIMIT, Result, RuntimeError, chain};
 use crate::executor::Program;
-use crate::record::Place;
 use crate::report::{self, Reported, Reporter, cut};
 use crate::terminal::{Keeper, Terminal};
 use crate::{library_log, sys};
@@ -98,11 +98,16 @@ pub(crate) fn open_descriptors() -> Result<Vec<RawFd>> {
 /// A process that is to be made.
 #[derive(Debug)]
 pub(crate) struct Work<'a> {
-    pub(crate) place: &'a Place,
+    /// The container.
+    pub(crate) id: &'a str,
+    /// Where the library finds it, or makes it.
+    pub(crate) root: &'a Path,
     pub(crate) endowment: Endowment<'a>,
     pub(crate) terminal: Terminal,
     /// The user that the process has in the end.
     pub(crate) user: u32,
+    /// The container's first process, if it exists already.
+    pub(crate) joined: Option<PidRef>,
     /// Descriptors that the process inherits from the caller: closed before it waits for its start, or executes its command.
     pub(crate) strays: Vec<RawFd>,
 }
@@ -123,10 +128,11 @@ pub(crate) fn call(
         reporter: reporter.clone(),
         strays: work.strays,
         keeper: keeper.as_ref().map(Keeper::client),
+        joined: work.joined.map(Arc::new),
     };
     let outcome = library_log::capture(&reporter, || {
-        let builder = ContainerBuilder::new(work.place.id().to_owned(), SyscallType::Linux)
-            .with_root_path(work.place.root())?
+        let builder = ContainerBuilder::new(work.id.to_owned(), SyscallType::Linux)
+            .with_root_path(work.root)?
             .with_executor(program);
         build(endow(builder, work.endowment)?)
     });

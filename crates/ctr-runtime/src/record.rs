@@ -23,6 +23,9 @@ use crate::error::{Result, RuntimeError};
 /// The only form of a record so far.
 const VERSION: u32 = 1;
 
+/// The library's state file in its directory.
+const LIBRARY_STATE: &str = "state.json";
+
 /// How far the verbs have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -77,21 +80,36 @@ impl Record {
     }
 }
 
-/// A file that is removed with the value: what is left after a kill goes with the container.
+/// What the library reads and leaves while it makes one more process: removed with the value, and after a kill with the container.
+///
+/// ```text
+/// ROOT/.ctr-ID/exec-PID-TIME/process.json   the process
+/// ROOT/.ctr-ID/exec-PID-TIME/ID/            the container, as the library knows it; here it makes sockets and never removes them
+/// ```
 #[derive(Debug)]
-pub(crate) struct ProcessFile(PathBuf);
+pub(crate) struct ExecDirectory(PathBuf);
 
-impl ProcessFile {
-    pub(crate) fn path(&self) -> &Path {
+impl ExecDirectory {
+    /// The state directory for the library.
+    pub(crate) fn root(&self) -> &Path {
         &self.0
+    }
+
+    pub(crate) fn process(&self) -> PathBuf {
+        self.0.join("process.json")
     }
 }
 
-impl Drop for ProcessFile {
+impl Drop for ExecDirectory {
     fn drop(&mut self) {
         // Nobody reads it again; it would only lie there until the container goes.
-        drop(std::fs::remove_file(&self.0));
+        drop(remove_tree(&self.0));
     }
+}
+
+fn is_id(text: &str) -> bool {
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || "_+-.".contains(c);
+    (1..=200).contains(&text.len()) && !text.starts_with('.') && text.chars().all(is_fine)
 }
 
 /// The place of one container below a state directory.
@@ -104,8 +122,7 @@ pub(crate) struct Place {
 impl Place {
     /// The place of `id`, which must be a word that can be a file name and does not start with a dot.
     pub(crate) fn new(root: &Path, id: &str) -> Result<Self> {
-        let is_fine = |c: char| c.is_ascii_alphanumeric() || "_+-.".contains(c);
-        if id.is_empty() || id.len() > 200 || id.starts_with('.') || !id.chars().all(is_fine) {
+        if !is_id(id) {
             let why =
                 "must be 1 to 200 of the characters A-Z a-z 0-9 _ + - . and not start with a dot";
             return Err(RuntimeError::invalid(format!("container id {id:?}"), why));
@@ -135,7 +152,8 @@ impl Place {
         for entry in entries {
             let name = entry.map_err(RuntimeError::at("read", root))?.file_name();
             let id = name.to_str().and_then(|name| name.strip_prefix(".ctr-"));
-            ids.extend(id.map(str::to_owned));
+            // Anything else was made by somebody else.
+            ids.extend(id.filter(|id| is_id(id)).map(str::to_owned));
         }
         ids.sort();
         Ok(ids)
@@ -220,12 +238,17 @@ impl Place {
         Ok(())
     }
 
-    /// Writes a process to be executed in the container where the library reads it, and tells where that is. The file goes with the
-    /// value.
-    pub(crate) fn write_process(&self, process: &Process) -> Result<ProcessFile> {
-        let name = format!("process-{}.json", std::process::id());
-        self.write(&name, process)?;
-        Ok(ProcessFile(self.own_directory().join(name)))
+    /// Makes a directory from which the library executes a process in the container.
+    pub(crate) fn prepare_exec(&self, process: &Process) -> Result<ExecDirectory> {
+        let name = format!("exec-{}-{}", std::process::id(), ctr_sys::now_ns());
+        let directory = ExecDirectory(self.own_directory().join(&name));
+        create_private_dir(&directory.0.join(&self.id))?;
+        let state = self.library_directory().join(LIBRARY_STATE);
+        let bytes = std::fs::read(&state).map_err(RuntimeError::at("read", &state))?;
+        let copy = directory.0.join(&self.id).join(LIBRARY_STATE);
+        replace_file(&copy, &bytes, 0o600, Sync::No)?;
+        self.write(&format!("{name}/process.json"), process)?;
+        Ok(directory)
     }
 
     fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
@@ -269,6 +292,15 @@ mod tests {
         for id in ["", ".", "..", ".ctr-x", "a/b", "ä", "a b", "a\n", &long] {
             assert!(Place::new(root, id).is_err(), "{id:?}");
         }
+    }
+
+    #[test]
+    fn only_ids_are_listed() {
+        let root = tempfile::tempdir().unwrap();
+        for name in [".ctr-b", ".ctr-a", ".ctr-", ".ctr-..", ".ctr-x\ny", "c"] {
+            std::fs::create_dir(root.path().join(name)).unwrap();
+        }
+        assert_eq!(Place::ids(root.path()).unwrap(), ["a", "b"]);
     }
 
     #[test]

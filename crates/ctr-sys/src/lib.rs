@@ -3,7 +3,8 @@
 //! This crate is the bottom of the house: it knows the kernel and nothing of containers. It gives
 //!
 //! * processes that cannot be mistaken: [`PidRef`], [`PidStamp`], [`BootId`];
-//! * starting programs with everything they inherit listed: [`Launch`], [`Child`], [`fork_helper`], [`protected_executable`];
+//! * starting programs with everything they inherit listed: [`Launch`], [`Child`], [`fork_helper`], [`protected_executable`],
+//!   [`go_on_protected`];
 //! * locks that die with their holder: [`FileLock`] (exclusive, names its holder), [`Liveness`] (asked without being taken);
 //! * paths that cannot leave a container: [`Root`];
 //! * mounts that are in no mount table: [`DetachedMount`];
@@ -64,7 +65,7 @@ pub use output::{Output, OutputLimits};
 pub use pidref::{Delivery, PidRef, PidStamp, descendants};
 pub use poll::{Ready, poll, wait_either, wait_readable};
 pub use process::{Subreaper, inherited_fd, login_uid, set_not_dumpable, set_subreaper, set_umask};
-pub use protect::protected_executable;
+pub use protect::{go_on_protected, protected_executable};
 pub use replace::{Sync, create_private_dir, replace_file, sync_directory};
 pub use root::{FileKind, Metadata, Root};
 pub use signal::{Signal, SignalFd, SignalInfo, UnknownSignal};

@@ -5,16 +5,21 @@
 //! read-only overlay over the program's directory (no copy, about 2 ms), or, where an overlay cannot be made, a sealed copy in
 //! memory (`memfd_create(2)`).
 
+use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, SealFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, SealFlags, StatVfsMountFlags, StatxFlags};
 
 use crate::error::{Context, SysError, SysResult};
 use crate::mount::{DetachedMount, MountAttributes, OverlayLayers, Recursion};
-use crate::raw;
+use crate::raw::{self, Executable, PointerArray};
+
+/// The file that the calling process executes.
+const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// Opens `program` for [`crate::Launch::executable`] so that whoever reaches the running process' `exe` cannot write to it.
 ///
@@ -29,6 +34,65 @@ pub fn protected_executable(program: &Path, empty_dir: &Path) -> SysResult<Owned
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(error),
         Err(_) => through_memory(program),
     }
+}
+
+/// Has the calling process go on in a file that is protected as that of [`protected_executable`] is: from the start of its program, with the
+/// arguments `argv`, an empty environment, and everything else as it is (process, streams, descriptors without close-on-exec, working
+/// directory). Returns only when the process executes such a file already.
+///
+/// `other_dir` is a directory that does not lie in the program's one. What is in it does not matter.
+///
+/// # Errors
+/// When no protected file can be made or executed.
+pub fn go_on_protected(other_dir: &Path, argv: &[OsString]) -> SysResult<()> {
+    let program = Path::new(OWN_PROGRAM);
+    let own = File::open(program).context("open", || OWN_PROGRAM.to_owned())?;
+    if is_protected(own.as_fd())? {
+        return Ok(());
+    }
+    // The copy also where the file was deleted or replaced meanwhile.
+    let file = through_overlay(program, other_dir).or_else(|_| through_memory(program))?;
+    if !is_protected(file.as_fd())? {
+        // Executing it would lead here again, for ever.
+        let why = "what was made of it can be written to";
+        return Err(SysError::invalid("protect", OWN_PROGRAM, why));
+    }
+    let argv = argv.iter().map(|arg| CString::new(arg.as_bytes()));
+    let argv = argv
+        .collect::<Result<_, _>>()
+        .map_err(|_| SysError::invalid("start", OWN_PROGRAM, "an argument holds a NUL byte"))?;
+    let file = Executable::Descriptor(file.as_raw_fd());
+    let errno = raw::execute(
+        file,
+        &PointerArray::new(argv),
+        &PointerArray::new(Vec::new()),
+    );
+    let error = std::io::Error::from_raw_os_error(errno);
+    Err(SysError::new(
+        "start a protected copy of",
+        OWN_PROGRAM,
+        error,
+    ))
+}
+
+/// Whether the file is sealed, or read-only through a mount that is in no mount table, so that nobody can make it writable.
+fn is_protected(file: BorrowedFd<'_>) -> SysResult<bool> {
+    let name = || OWN_PROGRAM.to_owned();
+    // Files that cannot be sealed answer with an error.
+    if rustix::fs::fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SealFlags::WRITE)) {
+        return Ok(true);
+    }
+    let flags = rustix::fs::fstatvfs(file).context("look at", name)?.f_flag;
+    if !flags.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(false);
+    }
+    let found = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
+    let mount = found.context("look at", name)?.stx_mnt_id.to_string();
+    let table = "/proc/self/mountinfo";
+    let text = std::fs::read(table).context("read", || table.to_owned())?;
+    let text = String::from_utf8_lossy(&text);
+    let mut ids = text.lines().filter_map(|line| line.split(' ').next());
+    Ok(!ids.any(|id| id == mount))
 }
 
 fn through_overlay(program: &Path, empty_dir: &Path) -> SysResult<OwnedFd> {
@@ -95,6 +159,20 @@ mod tests {
         }));
         let child = Launch::executable(file, "true").spawn().unwrap();
         assert!(child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn protected_files_are_told_from_others() {
+        let empty = tempfile::tempdir().unwrap();
+        let program = Path::new("/bin/true");
+        for file in [
+            through_overlay(program, empty.path()).unwrap(),
+            through_memory(program).unwrap(),
+        ] {
+            assert!(is_protected(file.as_fd()).unwrap());
+        }
+        let plain = File::open(program).unwrap();
+        assert!(!is_protected(plain.as_fd()).unwrap());
     }
 
     #[test]

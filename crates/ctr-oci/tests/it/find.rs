@@ -76,6 +76,40 @@ fn files_of_other_users_are_refused() {
 }
 
 #[test]
+fn directories_of_everybody_are_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_temp, [first, second]) = two_directories();
+    let good = program(&first, "rt", 0o755);
+    let link = second.join("rt");
+    std::os::unix::fs::symlink(&good, &link).unwrap();
+    let open_to = |directory: &Path, mode| {
+        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let check = |path: &Path, directory: &Path| {
+        let error = find_runtime(path.to_str().unwrap(), &[]).unwrap_err();
+        let expected = format!(
+            "refuse to execute OCI runtime {}: others may change the directory {}",
+            path.display(),
+            directory.display()
+        );
+        assert_eq!(error.to_string(), expected);
+    };
+    open_to(&second, 0o777);
+    check(&link, &second);
+    find_runtime(good.to_str().unwrap(), &[]).unwrap();
+    // Where everybody may only remove what is their own, nobody can exchange it.
+    open_to(&second, 0o1777);
+    find_runtime(link.to_str().unwrap(), &[]).unwrap();
+    open_to(&first, 0o777);
+    check(&good, &first);
+    check(&link, &first);
+    open_to(&first, 0o755);
+    if std::os::unix::fs::chown(&first, Some(12345), None).is_ok() {
+        check(&good, &first);
+    }
+}
+
+#[test]
 fn directories_are_no_programs() {
     let (_temp, [first, _]) = two_directories();
     std::fs::create_dir(first.join("rt")).unwrap();

@@ -70,16 +70,21 @@ enum Answer {
 /// Runs one command of an OCI runtime and returns its exit code: 0, or 1 after an error; `run` and `exec` in the foreground return that of
 /// their process (128 plus the number of the signal that killed it), and `exec` 255 after an error.
 ///
-/// `args` are the arguments without the program's name. The process must have one thread only; its standard streams are those of the
+/// `program` is the command line by which the calling program comes here again, up to `args`, the arguments of the runtime: for verbs that enter
+/// a container, the process executes itself anew from a file that no container can write to. The process must have one thread only; its standard streams are those of the
 /// container that `create` makes, whose first process becomes a child of this process and, when it ends, of its subreaper. Answers
 /// go to standard output; an error goes to standard error as a line, and to the file given by `--log`.
-pub fn oci_runtime_main(args: Vec<OsString>) -> i32 {
+pub fn oci_runtime_main(program: &[OsString], args: Vec<OsString>) -> i32 {
+    let command_line = [program, &args].concat();
     let (global, verb) = arguments::parse(args);
     let failed = match &verb {
         Ok(Verb::Exec(_)) => EXEC_FAILED,
         Ok(_) | Err(_) => FAILED,
     };
-    let outcome = verb.and_then(|verb| run(&global, &verb).map_err(|failure| failure.message));
+    let outcome = verb.and_then(|verb| {
+        let ran = protect(&global, &verb, &command_line).and_then(|()| run(&global, &verb));
+        ran.map_err(|failure| failure.message)
+    });
     let outcome = outcome.and_then(|answer| match answer {
         Answer::Done => Ok(0),
         Answer::Text(text) => print(&text).map(|()| 0),
@@ -91,6 +96,36 @@ pub fn oci_runtime_main(args: Vec<OsString>) -> i32 {
         drop(writeln!(std::io::stderr(), "Error: {message}"));
         failed
     })
+}
+
+/// The processes that enter a container execute this program until they execute the container's. A command that is a script of
+/// `/proc/self/exe` starts it a second time, with a loader of the container, which could go on to write to the file.
+fn protect(
+    global: &Global,
+    verb: &Verb,
+    command_line: &[OsString],
+) -> std::result::Result<(), RuntimeFailure> {
+    let enters = match verb {
+        Verb::Create(_) | Verb::Run { .. } | Verb::Exec(_) => true,
+        Verb::Start { .. }
+        | Verb::State { .. }
+        | Verb::Kill { .. }
+        | Verb::Pause { .. }
+        | Verb::Resume { .. }
+        | Verb::Ps { .. }
+        | Verb::List { .. }
+        | Verb::Update(_)
+        | Verb::Delete { .. }
+        | Verb::Features
+        | Verb::Version
+        | Verb::Help => false,
+    };
+    if !enters {
+        return Ok(());
+    }
+    // Any directory will do, and this one is there for all but the first container.
+    ctr_sys::go_on_protected(&global.root, command_line)
+        .map_err(|error| RuntimeError::from(error).into_failure(BUILTIN, verb.word()))
 }
 
 fn print(answer: &str) -> std::result::Result<(), String> {
@@ -147,14 +182,20 @@ fn target<'a>(root: &'a Path, id: &'a str) -> Target<'a> {
 const RESOURCES_LIMIT: u64 = 1 << 20;
 
 fn resources(limits: &Limits) -> Result<LinuxResources> {
-    let path = match limits {
+    let (path, source): (&Path, Box<dyn Read>) = match limits {
         Limits::Given(resources) => return Ok(*resources.clone()),
-        Limits::File(path) if path == Path::new("-") => Path::new("/dev/stdin"),
-        Limits::File(path) => path,
+        // Not opened by its name, which a socket does not allow.
+        Limits::File(path) if path == Path::new("-") => {
+            (Path::new("standard input"), Box::new(std::io::stdin()))
+        }
+        Limits::File(path) => {
+            let file = std::fs::File::open(path).map_err(RuntimeError::at("open", path))?;
+            (path, Box::new(file))
+        }
     };
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(RuntimeError::at("open", path))?;
-    file.take(RESOURCES_LIMIT)
+    source
+        .take(RESOURCES_LIMIT)
         .read_to_end(&mut bytes)
         .map_err(RuntimeError::at("read", path))?;
     serde_json::from_slice(&bytes).map_err(|source| RuntimeError::Corrupt {

@@ -1,7 +1,8 @@
 //! The command line, as another engine would use it.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use ctr_oci::DeleteMode;
@@ -120,7 +121,37 @@ pub(crate) fn a_run_passes_signals_on_and_ends_as_its_container() {
 
     let sandbox = Sandbox::new(&["nonsense"]);
     sandbox.write_spec();
-    check_fails(&sandbox, &["run", &sandbox.id], "command not found");
+    check_fails(
+        &sandbox,
+        &["run", &sandbox.id],
+        "executable file not found in",
+    );
+    sandbox.assert_gone();
+}
+
+/// A process that enters a container executes the runtime's program, and the container may hold it open and wait for its end.
+pub(crate) fn the_program_cannot_be_overwritten() {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let sandbox = Sandbox::script("trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done");
+    sandbox.write_spec();
+    let run = command(&sandbox, &["run", &sandbox.id])
+        .stdout(Stdio::Fd(write))
+        .spawn()
+        .unwrap();
+    let mut ready = [0; 6];
+    File::from(read).read_exact(&mut ready).unwrap();
+    let program = File::open(format!("/proc/{}/exe", run.pid())).unwrap();
+    run.kill(ctr_sys::Signal::TERM).unwrap();
+    assert_eq!(run.wait().unwrap(), ExitStatus::Exited(3));
+    let path = format!("/proc/self/fd/{}", program.as_raw_fd());
+    match File::options().write(true).open(path) {
+        // The file itself would be busy, because these tests are in it.
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem),
+        Ok(copy) => {
+            let seals = rustix::fs::fcntl_get_seals(&copy).unwrap();
+            assert!(seals.contains(rustix::fs::SealFlags::WRITE));
+        }
+    }
     sandbox.assert_gone();
 }
 
@@ -160,10 +191,31 @@ pub(crate) fn descriptors_are_passed_on_as_asked() {
     set_subreaper(Subreaper::Off).unwrap();
 }
 
+/// As from a program whose children talk to it through sockets: those cannot be opened by their names.
+pub(crate) fn limits_come_through_a_socket() {
+    let sandbox = Sandbox::new(&["true"]);
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    (&ours).write_all(br#"{"pids":{"limit":7}}"#).unwrap();
+    drop(ours);
+    let output = command(&sandbox, &["update", "--resources", "-", "nobody"])
+        .stdin(Stdio::Fd(theirs.into()))
+        .output(OutputLimits {
+            bytes: 1 << 20,
+            deadline: Deadline::after(Duration::from_secs(60)),
+        })
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(error, "Error: container nobody does not exist\n");
+}
+
 pub(crate) fn errors_go_to_the_log_and_leave_nothing() {
     let sandbox = Sandbox::new(&["nonsense"]);
     sandbox.write_spec();
-    check_fails(&sandbox, &["create", &sandbox.id], "command not found");
+    check_fails(
+        &sandbox,
+        &["create", &sandbox.id],
+        "executable file not found in",
+    );
     sandbox.assert_gone();
     check_fails(&sandbox, &["nonsense"], "unknown verb");
     check_fails(&sandbox, &["--systemd-cgroup", "state", "x"], "cgroupfs");

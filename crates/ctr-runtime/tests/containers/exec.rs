@@ -105,6 +105,28 @@ pub(crate) fn a_process_joins_the_container() {
     });
 }
 
+/// A container lives long and is entered often, as by health checks.
+pub(crate) fn a_process_leaves_nothing_behind() {
+    let host = Host::start(&Builtin, "exec sleep 1000");
+    let files = || {
+        let id = &host.sandbox.id;
+        let kept = [id.clone(), format!(".ctr-{id}")];
+        let listed = kept.map(|name| std::fs::read_dir(host.sandbox.root().join(name)).unwrap());
+        let names = listed.into_iter().flatten();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = files();
+    let executed = host.exec(&process("true")).unwrap();
+    assert_eq!(reap(executed.pid), ExitStatus::Exited(0));
+    let mut missing = process("true");
+    missing["args"] = json!(["nonsense"]);
+    host.exec(&missing).unwrap_err();
+    assert_eq!(files(), before);
+    host.end();
+}
+
 pub(crate) fn a_process_has_a_terminal_of_its_own() {
     each_runtime(|runtime| {
         let mut host = Host::start(runtime, "exec sleep 1000");

@@ -63,6 +63,7 @@ const CASES: &[Case] = cases![
     devices::rules_hold_on_a_unified_hierarchy,
     devices::containers_live_and_die_on_a_unified_hierarchy,
     exec::a_process_joins_the_container,
+    exec::a_process_leaves_nothing_behind,
     exec::a_process_has_a_terminal_of_its_own,
     exec::what_cannot_be_executed_is_told_apart_and_leaves_nothing,
     exec::nothing_is_inherited_but_what_is_asked_for,
@@ -72,18 +73,21 @@ const CASES: &[Case] = cases![
     agreement::runc_answers_the_same,
     command_line::the_verbs_work_as_those_of_runc,
     command_line::a_run_passes_signals_on_and_ends_as_its_container,
+    command_line::the_program_cannot_be_overwritten,
     command_line::descriptors_are_passed_on_as_asked,
+    command_line::limits_come_through_a_socket,
     command_line::errors_go_to_the_log_and_leave_nothing,
     command_line::features_and_version_are_told,
 ];
 
 fn main() -> std::process::ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|word| word == "oci-runtime") {
-        let arguments = arguments.into_iter().skip(1).map(Into::into).collect();
-        let code = ctr_runtime::oci_runtime_main(arguments);
+    let words: Vec<_> = std::env::args_os().collect();
+    if words.get(1).is_some_and(|word| word == "oci-runtime") {
+        let (program, arguments) = words.split_at(2);
+        let code = ctr_runtime::oci_runtime_main(program, arguments.to_vec());
         return std::process::ExitCode::from(u8::try_from(code).unwrap());
     }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     let filter = arguments.iter().find(|word| !word.starts_with('-'));
     if !rustix::process::geteuid().is_root() || !std::path::Path::new("/usr/bin/busybox").exists() {
         println!("skipped: containers need root and /usr/bin/busybox");
