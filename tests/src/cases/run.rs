@@ -13,6 +13,7 @@ cases! {
     Core host_files_as_image,
     Core killed_from_outside,
     Core stdin_is_passed,
+    Full id_of_what_is_not_heard,
     Core end_of_input_ends_cat,
     Full stdin_is_empty_unless_asked,
     Core much_output_arrives_whole,
@@ -82,6 +83,21 @@ fn stdin_is_passed(env: &Env) -> Result<()> {
     );
     // A program that does not read to the end is no error.
     through(&["true"])?.prints("")
+}
+
+/// Who attaches to neither output is told the id, as with `-d`, and still waits for the code.
+fn id_of_what_is_not_heard(env: &Env) -> Result<()> {
+    let cid_file = env.dir().join("cid");
+    let file = cid_file.display().to_string();
+    let words = env.run_words(
+        &["-i", "-a", "stdin", "--cidfile", &file],
+        &["sh", "-c", "cat; exit 3"],
+    );
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let output = env.call(&words).stdin(b"unheard\n").output()?;
+    let id = std::fs::read_to_string(&cid_file)?;
+    output.prints_with(3, &format!("{id}\n"))?;
+    env.run(&["-a", "stderr"], &["echo", "x"])?.prints("")
 }
 
 fn end_of_input_ends_cat(env: &Env) -> Result<()> {
