@@ -87,16 +87,17 @@ fn stdin_is_passed(env: &Env) -> Result<()> {
 
 /// Who attaches to neither output is told the id, as with `-d`, and still waits for the code.
 fn id_of_what_is_not_heard(env: &Env) -> Result<()> {
-    let cid_file = env.dir().join("cid");
-    let file = cid_file.display().to_string();
-    let words = env.run_words(
-        &["-i", "-a", "stdin", "--cidfile", &file],
-        &["sh", "-c", "cat; exit 3"],
-    );
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let output = env.call(&words).stdin(b"unheard\n").output()?;
-    let id = std::fs::read_to_string(&cid_file)?;
-    output.prints_with(3, &format!("{id}\n"))?;
+    let rootfs = env.rootfs();
+    let words = [
+        "run", "--name", "deaf", "-i", "-a", "stdin", "--rootfs", &rootfs,
+    ];
+    let script = ["sh", "-c", "cat; exit 3"];
+    let output = env.call(&[&words[..], &script].concat());
+    let output = output.stdin(b"unheard\n").output()?;
+    let id = env.ctr(&["ps", "-a", "-q", "--no-trunc"])?.ok()?;
+    output.prints_with(3, &id)?;
+    env.wait_for_cleanup("deaf")?;
+    env.remove("deaf")?;
     env.run(&["-a", "stderr"], &["echo", "x"])?.prints("")
 }
 
