@@ -203,6 +203,14 @@ fn usage_errors_are_one_line_and_125() {
     "#]],
     );
     check(
+        &["ctr", "--root", "/x"],
+        &expect![[r#"
+            Error: a command is missing
+            Hint: --help lists the commands
+            [125]
+        "#]],
+    );
+    check(
         &["ctr", "container"],
         &expect![[r#"
         Error: a command is missing
