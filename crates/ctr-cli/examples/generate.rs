@@ -3,6 +3,7 @@
 //! `cargo run -p ctr-cli --example generate -- DIR`
 
 use std::error::Error;
+use std::fmt::Write;
 use std::path::Path;
 
 use clap::Command;
@@ -12,12 +13,138 @@ use ctr_sys::{Sync, replace_file};
 /// Stands at the foot of each page.
 const SOURCE: &str = concat!("ctr ", env!("CARGO_PKG_VERSION"));
 
+/// What commands end with, where it is more than 0 for all is well and 125 for an error.
+const CODES: &[(&[&str], &str)] = &[
+    (
+        &["run"],
+        "The code of the program in the container; 125 for an error of the engine, 126 for a program that cannot be executed, \
+         127 for one that is not there. 0 with \\-\\-detach, and after the detach keys.",
+    ),
+    (
+        &["start", "attach"],
+        "125 for an error; attached, the code of the program in the container, and 0 after the detach keys.",
+    ),
+    (
+        &["rm"],
+        "1 for a container that does not exist, 2 for one that may not be removed as it is, 125 for other errors.",
+    ),
+    (
+        &["exists"],
+        "0 when the container exists, 1 when it does not, 125 for an error.",
+    ),
+    (
+        &[
+            "create", "stop", "kill", "ps", "ls", "inspect", "logs", "events", "wait", "info",
+            "version", "cleanup",
+        ],
+        "0, or 125 for an error.",
+    ),
+];
+
+/// Command, what it does, and how it is typed.
+const EXAMPLES: &[(&str, &str, &str)] = &[
+    (
+        "run",
+        "A shell on the files of this host, whose changes are thrown away",
+        "ctr run -it --rm --rootfs /:O sh",
+    ),
+    (
+        "run",
+        "A server in the background, with a directory of the host that it can only read",
+        "ctr run -d --name web --rootfs /srv/alpine:O -v /srv/www:/www:ro httpd -f -h /www",
+    ),
+    (
+        "run",
+        "A part of a pipeline",
+        "echo data | ctr run -i --rm --rootfs /:O wc -c",
+    ),
+    (
+        "create",
+        "A container with a log of at most two files of 10 MB each, started later",
+        "ctr create --name job --rootfs /:O --log-opt max-size=10m sh -c 'echo done'\nctr start -a job",
+    ),
+    (
+        "start",
+        "In the foreground, with a terminal if it was made with one",
+        "ctr start -a -i box",
+    ),
+    (
+        "attach",
+        "Typing into it; ctrl-p ctrl-q leaves it running",
+        "ctr attach box",
+    ),
+    (
+        "attach",
+        "Only looking",
+        "ctr attach --no-stdin --sig-proxy=false box",
+    ),
+    (
+        "stop",
+        "All that carry a label, with five seconds to end by themselves",
+        "ctr stop -t 5 -f label=job=nightly",
+    ),
+    (
+        "kill",
+        "A signal that the program knows",
+        "ctr kill -s HUP web",
+    ),
+    ("rm", "All that have ended", "ctr rm --filter status=exited"),
+    (
+        "ps",
+        "All that ended with code 1, by name",
+        "ctr ps -a -f exited=1 --sort names",
+    ),
+    (
+        "ps",
+        "As data for another program",
+        "ctr ps -a --format json",
+    ),
+    (
+        "inspect",
+        "One value of many",
+        "ctr inspect web | jq '.[0].State.Pid'",
+    ),
+    (
+        "logs",
+        "The last ten lines and all that follow, with their times",
+        "ctr logs -f -n 10 -t web",
+    ),
+    (
+        "logs",
+        "The last hour of several",
+        "ctr logs --since 1h --names web db",
+    ),
+    (
+        "events",
+        "What happened in the last ten minutes",
+        "ctr events --since 10m --no-stream",
+    ),
+    (
+        "events",
+        "Each event once, also after an interruption: begin behind the last sequence that was seen",
+        "ctr events --after 128 --format json",
+    ),
+    (
+        "wait",
+        "Until both have ended; prints their codes",
+        "ctr wait web db",
+    ),
+    (
+        "exists",
+        "In a script",
+        "ctr container exists web || echo there is none",
+    ),
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     let directory = std::env::args_os().nth(1).ok_or("say where to")?;
     let directory = Path::new(&directory);
     completions(ctr_cli::command_tree(), directory)?;
     // A page for `help`, and one for each command that it can explain, would only repeat the others.
-    let mut tree = ctr_cli::command_tree().disable_help_subcommand(true);
+    let mut tree = ctr_cli::command_tree()
+        .disable_help_subcommand(true)
+        // The pages put a v before it.
+        .version(env!("CARGO_PKG_VERSION"));
     tree.build();
     let mut names = Vec::new();
     pages(&tree, &directory.join("man/man1"), &mut names)?;
@@ -47,9 +174,31 @@ fn pages(
     let file = page.get_filename();
     let mut text = Vec::new();
     page.render(&mut text)?;
+    text.extend_from_slice(more(name)?.as_bytes());
     save(&directory.join(file), &text)?;
     names.push(name.to_owned());
     Ok(())
+}
+
+/// The exit codes and examples of a command: what the tree does not know.
+fn more(name: &str) -> Result<String, Box<dyn Error>> {
+    let mut text = String::new();
+    let verb = name
+        .strip_prefix("ctr-container-")
+        .or(name.strip_prefix("ctr-"));
+    let codes = verb.and_then(|verb| CODES.iter().find(|(of, _)| of.contains(&verb)));
+    if let Some((_, codes)) = codes {
+        writeln!(text, ".SH \"EXIT STATUS\"\n{codes}")?;
+    }
+    let examples = EXAMPLES.iter().filter(|(of, _, _)| Some(*of) == verb);
+    for (number, (_, what, words)) in examples.enumerate() {
+        if number == 0 {
+            writeln!(text, ".SH EXAMPLES")?;
+        }
+        let words = words.replace('\\', "\\e").replace('-', "\\-");
+        writeln!(text, "{what}:\n.PP\n.RS 4\n.EX\n{words}\n.EE\n.RE\n.PP")?;
+    }
+    Ok(text)
 }
 
 /// Writes what each shell looks for, where it looks for it.

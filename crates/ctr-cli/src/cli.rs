@@ -1,5 +1,7 @@
 //! The command line as a tree of plain strings, and its errors as one line.
 
+mod lazy;
+
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ErrorKind};
@@ -11,6 +13,7 @@ use crate::commands::{
 };
 use crate::error::{CommandError, Outcome, Rule};
 use crate::io::Io;
+use lazy::Lazy;
 
 /// A daemonless container engine
 #[derive(Debug, Parser)]
@@ -26,24 +29,24 @@ pub(crate) struct Cli {
     pub(crate) verb: Verb,
 }
 
-/// Flags that every command has, before or after its name.
+/// Flags that every command has, before or after its name. In lists of all flags they stand behind its own.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Globals {
     /// Directory of the durable state [default: /var/lib/ctr]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, display_order = 1001, value_name = "DIR")]
     pub(crate) root: Option<String>,
     /// Directory of the volatile state [default: /run/ctr]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, display_order = 1002, value_name = "DIR")]
     pub(crate) runroot: Option<String>,
     /// OCI runtime: builtin, a name such as runc or crun, or an absolute path [default: builtin]
-    #[arg(long, global = true, value_name = "NAME|PATH")]
+    #[arg(long, global = true, display_order = 1003, value_name = "NAME|PATH")]
     pub(crate) runtime: Option<String>,
     /// Trace the engine on the standard error: trace, debug, info, warn or error
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, display_order = 1004, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
     /// Configuration file [default: /etc/ctr/ctr.toml]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, display_order = 1005, value_name = "FILE")]
     pub(crate) config: Option<String>,
 }
 
@@ -56,11 +59,11 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Container(ContainerVerb),
     /// Show what happened to containers, and what happens
-    Events(events::Args),
+    Events(Lazy<events::Args>),
     /// Show the engine, its runtimes and the host
-    Info(info::Args),
+    Info(Lazy<info::Args>),
     /// Show the version of this program
-    Version(version::Args),
+    Version(Lazy<version::Args>),
 }
 
 /// Commands that exist by themselves and below `container`.
@@ -68,28 +71,28 @@ pub(crate) enum Verb {
 pub(crate) enum Shared {
     /// Create a container without starting it
     #[command(disable_help_flag = true)]
-    Create(create::Args),
+    Create(Lazy<create::Args>),
     /// Create a container and run a command in it
     #[command(disable_help_flag = true)]
-    Run(run::Args),
+    Run(Lazy<run::Args>),
     /// Start containers that do not run
-    Start(start::Args),
+    Start(Lazy<start::Args>),
     /// Attach to the streams of a running container
-    Attach(attach::Args),
+    Attach(Lazy<attach::Args>),
     /// Stop containers: a signal, then KILL after a time
-    Stop(stop::Args),
+    Stop(Lazy<stop::Args>),
     /// Send a signal to containers
-    Kill(kill::Args),
+    Kill(Lazy<kill::Args>),
     /// Remove containers
-    Rm(rm::Args),
+    Rm(Lazy<rm::Args>),
     /// List containers
-    Ps(ps::Args),
+    Ps(Lazy<ps::Args>),
     /// Show all that is known about containers, as JSON
-    Inspect(inspect::Args),
+    Inspect(Lazy<inspect::Args>),
     /// Show what a container wrote
-    Logs(logs::Args),
+    Logs(Lazy<logs::Args>),
     /// Wait until containers end and print their exit codes
-    Wait(wait::Args),
+    Wait(Lazy<wait::Args>),
 }
 
 /// The commands below `container`.
@@ -102,12 +105,12 @@ pub(crate) enum ContainerVerb {
     #[command(flatten)]
     Shared(Shared),
     /// Release what containers that ended still hold
-    Cleanup(cleanup::Args),
+    Cleanup(Lazy<cleanup::Args>),
     /// Ask whether a container exists: exit code 0 or 1
-    Exists(exists::Args),
+    Exists(Lazy<exists::Args>),
     /// List containers
     #[command(alias = "list")]
-    Ls(ps::Args),
+    Ls(Lazy<ps::Args>),
 }
 
 impl Verb {
@@ -204,7 +207,10 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, CommandError> {
 
 /// Clap's message without its layout: the first paragraph on one line.
 fn usage(error: &clap::Error) -> CommandError {
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+    ) {
         return CommandError::failed("a command is missing").hint("--help lists the commands");
     }
     let text = error.render().to_string();

@@ -44,7 +44,11 @@ fn parse(word: &str) -> Result<Level, CommandError> {
         .find(|(name, _)| name.eq_ignore_ascii_case(word));
     found.map(|(_, level)| *level).ok_or_else(|| {
         let names: Vec<&str> = LEVELS.iter().map(|(name, _)| *name).collect();
-        CommandError::value("--log-level", word, format!("one of {}", names.join(", ")))
+        CommandError::value(
+            "--log-level",
+            word,
+            format!("must be one of {}", names.join(", ")),
+        )
     })
 }
 
@@ -87,7 +91,7 @@ mod tests {
         let error = parse("loud").unwrap_err();
         assert_eq!(
             error.message(),
-            "--log-level \"loud\": one of trace, debug, info, warn, error, fatal, panic"
+            "--log-level \"loud\": must be one of trace, debug, info, warn, error, fatal, panic"
         );
     }
 }

@@ -56,7 +56,7 @@ impl Container<'_> {
             .cloned();
         Ok(Inspect {
             id: self.id().to_string(),
-            created: rfc3339(config.created_ns),
+            created: moment(config.created_ns),
             path: command.next().unwrap_or_default(),
             args: command.collect(),
             state,
@@ -125,6 +125,11 @@ impl Container<'_> {
     }
 }
 
+/// A time as other engines show it: with the short word for UTC, which the zero time has, too.
+fn moment(ns: i64) -> String {
+    rfc3339(ns).replace("+00:00", "Z")
+}
+
 fn state(summary: &Summary, config: &Config) -> Result<InspectState, EngineError> {
     let record = summary.snapshot().record()?;
     let status = summary.status().unwrap_or(record.status());
@@ -132,7 +137,7 @@ fn state(summary: &Summary, config: &Config) -> Result<InspectState, EngineError
     let active = probe::is_active(status);
     let pid =
         |stamp: Option<ctr_sys::PidStamp>| stamp.filter(|_| active).map_or(0, |stamp| stamp.pid);
-    let time = |ns: Option<i64>| ns.map_or_else(|| ZERO_TIME.to_owned(), rfc3339);
+    let time = |ns: Option<i64>| ns.map_or_else(|| ZERO_TIME.to_owned(), moment);
     Ok(InspectState {
         oci_version: "1.0.2".to_owned(),
         status: status.to_string(),

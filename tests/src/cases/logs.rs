@@ -89,6 +89,7 @@ fn lines_of_a_time(env: &Env) -> Result<()> {
     let [_, two, three] = times[..] else {
         anyhow::bail!("three lines expected: {stamped}");
     };
+    ensure!(two.ends_with('Z'), "{stamped}");
     let logs = |flags: &[&str]| env.ctr(&[&["logs"], flags, &["t"]].concat());
     logs(&["--since", two])?.prints("two\nthree\n")?;
     logs(&["--until", two])?.prints("one\n")?;

@@ -13,6 +13,7 @@ cases! {
     Core host_files_as_image,
     Core killed_from_outside,
     Core stdin_is_passed,
+    Full id_of_what_is_not_heard,
     Core end_of_input_ends_cat,
     Full stdin_is_empty_unless_asked,
     Core much_output_arrives_whole,
@@ -82,6 +83,22 @@ fn stdin_is_passed(env: &Env) -> Result<()> {
     );
     // A program that does not read to the end is no error.
     through(&["true"])?.prints("")
+}
+
+/// Who attaches to neither output is told the id, as with `-d`, and still waits for the code.
+fn id_of_what_is_not_heard(env: &Env) -> Result<()> {
+    let rootfs = env.rootfs();
+    let words = [
+        "run", "--name", "deaf", "-i", "-a", "stdin", "--rootfs", &rootfs,
+    ];
+    let script = ["sh", "-c", "cat; exit 3"];
+    let output = env.call(&[&words[..], &script].concat());
+    let output = output.stdin(b"unheard\n").output()?;
+    let id = env.ctr(&["ps", "-a", "-q", "--no-trunc"])?.ok()?;
+    output.prints_with(3, &id)?;
+    env.wait_for_cleanup("deaf")?;
+    env.remove("deaf")?;
+    env.run(&["-a", "stderr"], &["echo", "x"])?.prints("")
 }
 
 fn end_of_input_ends_cat(env: &Env) -> Result<()> {

@@ -70,14 +70,14 @@ fn filters_of_verbs(env: &Env) -> Result<()> {
         &["sleep", "1000"],
     )?;
     env.create("three", &[], &["true"])?;
-    env.ctr(&["start", "--filter", "label=x=y"])?
+    env.ctr(&["start", "-f", "label=x=y"])?
         .prints(&lines([&two]))?;
     // Of those that the verb is for.
     env.ctr(&["start", "--filter", "label=x"])?
         .prints(&lines([&one]))?;
     env.ctr(&["stop", "-a", "--filter", "name=t"])?
         .prints(&lines([&two]))?;
-    env.ctr(&["stop", "--filter", "label=x", "--filter", "status=exited"])?
+    env.ctr(&["stop", "-f", "label=x", "-f", "status=exited"])?
         .prints("")?;
     env.ctr(&["rm", "--filter", "label=x", "--filter", "status=exited"])?
         .prints(&lines([&two]))?;
@@ -161,6 +161,11 @@ fn names_that_may_be_missing(env: &Env) -> Result<()> {
     env.ctr(&["start", "here"])?.prints("here\n")?;
     env.ctr(&["wait", "--ignore", "nosuch", "here", "nosuch"])?
         .prints("-1\n0\n-1\n")?;
+    // What scripts for podman say of the end; other conditions are not taken for it.
+    env.ctr(&["wait", "--condition", "exited,stopped", "-i", "1s", "here"])?
+        .prints("0\n")?;
+    env.ctr(&["wait", "--condition", "running", "here"])?
+        .refused(125, &["--condition", "running", "exited"])?;
     env.ctr(&["wait", "nosuch", "here"])?
         .refused(125, &["nosuch"])?;
     env.wait_for_cleanup("here")?;
@@ -176,6 +181,8 @@ fn ways_that_exclude_each_other(env: &Env) -> Result<()> {
         ("start", &["--filter", "name=x", "x"], ["--filter", "names"]),
         ("start", &["--all", "-l"], ["--all", "--latest"]),
         ("start", &["-a", "--all"], ["--attach", "one"]),
+        ("start", &["-i", "--all"], ["--interactive", "one"]),
+        ("start", &["--sig-proxy", "x"], ["--sig-proxy", "--attach"]),
         ("stop", &["-a", "x"], ["--all", "names"]),
         ("stop", &["-a", "--cidfile", "f"], ["--all", "--cidfile"]),
         (

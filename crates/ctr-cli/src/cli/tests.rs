@@ -125,10 +125,10 @@ fn help_of_run() {
               -v, --volume <SRC:DST[:OPTIONS]>  Directory or file of the host to show in the container; OPTIONS are ro and rw
               -h, --hostname <HOSTNAME>         Host name [default: the short id]
                   --entrypoint <PROGRAM>        Program that is put before the command: one word, or a JSON array
-              -l, --label <KEY=VALUE>           Label
+              -l, --label <KEY=VALUE>           Label, for lists and filters
                   --annotation <KEY=VALUE>      Annotation for the OCI runtime
                   --network <MODE>              Network: none or host [default: none]
-                  --log-driver <DRIVER>         Log driver: k8s-file (also as json-file), journald or none [default: k8s-file]
+                  --log-driver <DRIVER>         Log driver: k8s-file (also as json-file), journald, passthrough or none [default: k8s-file]
                   --log-opt <KEY=VALUE>         Option of the log: path=FILE, max-size=SIZE, max-file=NUMBER [default: 2 with a size], tag=TEXT
                   --stop-signal <SIGNAL>        Signal that stop sends [default: TERM]
                   --stop-timeout <SECONDS>      Seconds between the stop signal and KILL [default: 10]
@@ -201,6 +201,14 @@ fn usage_errors_are_one_line_and_125() {
         Hint: --help after a command shows its options
         [125]
     "#]],
+    );
+    check(
+        &["ctr", "--root", "/x"],
+        &expect![[r#"
+            Error: a command is missing
+            Hint: --help lists the commands
+            [125]
+        "#]],
     );
     check(
         &["ctr", "container"],

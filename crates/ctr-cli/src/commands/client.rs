@@ -21,6 +21,17 @@ pub(crate) struct ClientOptions {
     pub(crate) sig_proxy: Option<String>,
 }
 
+impl ClientOptions {
+    /// Whether the command line asks for signals to be passed on; without a word of it there, it does not.
+    ///
+    /// # Errors
+    /// A value that is neither true nor false.
+    pub(crate) fn passes_signals_on(&self) -> Result<bool, CommandError> {
+        let asked = self.sig_proxy.as_deref();
+        asked.map_or(Ok(false), |text| boolean("--sig-proxy", text))
+    }
+}
+
 /// Whether a client uses one of the streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
@@ -44,6 +55,11 @@ impl Streams {
             stdout: Use::Yes,
             stderr: Use::Yes,
         }
+    }
+
+    /// Whether nothing of the container is heard.
+    pub(crate) fn is_silent(self) -> bool {
+        self.stdout == Use::No && self.stderr == Use::No
     }
 
     /// Those that `--attach` names; the usual ones when it names none.

@@ -32,7 +32,7 @@ pub(crate) struct CreateOptions {
     /// Program that is put before the command: one word, or a JSON array
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) entrypoint: Option<String>,
-    /// Label
+    /// Label, for lists and filters
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<String>,
     /// Annotation for the OCI runtime
@@ -41,7 +41,7 @@ pub(crate) struct CreateOptions {
     /// Network: none or host [default: none]
     #[arg(long, alias = "net", value_name = "MODE")]
     pub(crate) network: Option<String>,
-    /// Log driver: k8s-file (also as json-file), journald or none [default: k8s-file]
+    /// Log driver: k8s-file (also as json-file), journald, passthrough or none [default: k8s-file]
     #[arg(long, value_name = "DRIVER")]
     pub(crate) log_driver: Option<String>,
     /// Option of the log: path=FILE, max-size=SIZE, max-file=NUMBER [default: 2 with a size], tag=TEXT

@@ -116,7 +116,13 @@ fn times(args: &Args) -> Times {
 fn tail(text: Option<&str>) -> Result<Option<usize>, CommandError> {
     let lines: Option<i64> = text
         .filter(|text| *text != "all")
-        .map(|text| number::number("--tail", text, "a number of lines, or all"))
+        .map(|text| {
+            number::number(
+                "--tail",
+                text,
+                "a number of lines, or all (--names has no short form)",
+            )
+        })
         .transpose()?;
     Ok(lines.and_then(|lines| usize::try_from(lines).ok()))
 }

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Show all containers, not only those that run
     #[arg(short, long)]
     pub(super) all: bool,
-    /// Only those that match KEY=VALUE: id, name, label, status, exited, before, since, ancestor, command, volume or network
+    /// Only those that match KEY=VALUE: id, name, label, status, exited, before, since, until, ancestor, command, volume or network
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub(super) filter: Vec<String>,
     /// Form of the output: table or json
@@ -64,6 +64,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
     let format = match args.format.as_deref() {
         Some("table") => Format::Text,
+        Some(other) if other != "json" => {
+            let why = "must be table or json: templates do not exist yet";
+            return Err(CommandError::value("--format", other, why));
+        }
         other => format(other)?,
     };
     check(args, format)?;

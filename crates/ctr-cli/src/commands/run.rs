@@ -62,23 +62,14 @@ fn in_background(
     io: &mut Io,
 ) -> Result<Outcome, CommandError> {
     let engine = context.open()?;
+    let driver = request.log.driver.unwrap_or(engine.config().log.driver);
     let auto_remove = request.auto_remove;
     let start = StartRequest {
         attach: Attach::None,
         streams: Some(io.descriptors()),
     };
     let (container, _) = started(engine.run(request, start)?, auto_remove, io)?;
-    // A container that has this program's own output must find it empty.
-    if container
-        .snapshot()?
-        .config()
-        .map_err(EngineError::from)?
-        .log
-        .driver
-        != LogDriver::Passthrough
-    {
-        io.line(container.id().as_str());
-    }
+    print_id(&container, driver, io);
     Ok(Outcome::Done)
 }
 
@@ -92,6 +83,7 @@ fn in_foreground(
     let signals = signals::block()?;
     let auto_remove = request.auto_remove;
     let engine = context.open()?;
+    let driver = request.log.driver.unwrap_or(engine.config().log.driver);
     let foreground = ForegroundRequest {
         signals: &signals,
         window: Client::window(io),
@@ -99,11 +91,23 @@ fn in_foreground(
     };
     let created = engine.run_foreground(request, foreground)?;
     let (container, started) = started(created, auto_remove, io)?;
+    // Who hears nothing of it can only find it again by its id.
+    if client.streams.is_silent() {
+        print_id(&container, driver, io);
+        io.flush();
+    }
     match started {
         Started::Attached(session) => {
             follow(session, container.id().short(), client.io(io, &signals), io)
         }
         Started::Already | Started::Detached => Ok(Outcome::Done),
+    }
+}
+
+/// Prints the id, also of a container that is gone already. One that has this program's own output must find it empty.
+fn print_id(container: &Container<'_>, driver: LogDriver, io: &mut Io) {
+    if driver != LogDriver::Passthrough {
+        io.line(container.id().as_str());
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long)]
     all: bool,
     /// Only those that match KEY=VALUE, as in ps
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// The container that was created last
     #[arg(short, long)]
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Stay in the foreground until the container ends, and end with its exit code
     #[arg(short, long)]
     attach: bool,
-    /// Pass the standard input on (with --attach, to a container made with -i)
+    /// Pass the standard input on to a container made with -i; implies --attach
     #[arg(short, long)]
     interactive: bool,
     #[command(flatten)]
@@ -58,7 +58,20 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     };
     let selection = wanted.selection()?;
     if args.attach || args.interactive {
-        return attached(args, selection.one("--attach")?, context, io);
+        return attached(
+            args,
+            selection.one(if args.attach {
+                "--attach"
+            } else {
+                "--interactive"
+            })?,
+            context,
+            io,
+        );
+    }
+    if args.client.passes_signals_on()? {
+        let why = "--sig-proxy needs --attach: without it no signals come here";
+        return Err(CommandError::failed(why));
     }
     let engine = context.open()?;
     let targets = find(&engine, &selection)?;

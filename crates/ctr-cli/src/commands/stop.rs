@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     cidfile: Vec<String>,
     /// Only those that match KEY=VALUE, as in ps
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// The container that was created last
     #[arg(short, long)]

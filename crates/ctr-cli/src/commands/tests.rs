@@ -205,16 +205,16 @@ fn values_that_are_none() {
     check(
         "ps --format yaml",
         &expect![[r#"
-        Error: --format "yaml": only json exists yet
-        [125]
-    "#]],
+            Error: --format "yaml": must be table or json: templates do not exist yet
+            [125]
+        "#]],
     );
     check(
         "inspect -f {{.Id}} x",
         &expect![[r#"
-        Error: --format "{{.Id}}": only json exists yet
-        [125]
-    "#]],
+            Error: --format "{{.Id}}": must be json: templates do not exist yet
+            [125]
+        "#]],
     );
     check(
         "kill -s FOO x",
@@ -233,9 +233,9 @@ fn values_that_are_none() {
     check(
         "logs --tail some x",
         &expect![[r#"
-        Error: --tail "some": must be a number of lines, or all
-        [125]
-    "#]],
+            Error: --tail "some": must be a number of lines, or all (--names has no short form)
+            [125]
+        "#]],
     );
     check(
         "container cleanup --generation -1 x",
@@ -248,9 +248,9 @@ fn values_that_are_none() {
     check(
         "--log-level loud ps",
         &expect![[r#"
-        Error: --log-level "loud": one of trace, debug, info, warn, error, fatal, panic
-        [125]
-    "#]],
+            Error: --log-level "loud": must be one of trace, debug, info, warn, error, fatal, panic
+            [125]
+        "#]],
     );
 }
 

@@ -82,7 +82,7 @@ mod tests {
         "#]]
         .assert_eq(&transcript(&["ctr", "version", "--format", "json"]));
         expect![[r#"
-            Error: --format "{{.Version}}": only json exists yet
+            Error: --format "{{.Version}}": must be json: templates do not exist yet
             [125]
         "#]]
         .assert_eq(&transcript(&["ctr", "version", "--format", "{{.Version}}"]));

@@ -18,6 +18,12 @@ pub(crate) struct Args {
     /// The container that was created last
     #[arg(short, long)]
     latest: bool,
+    /// Only the end can be waited for
+    #[arg(long, value_delimiter = ',', hide = true)]
+    condition: Vec<String>,
+    /// The end is seen at once: no time between two looks is needed
+    #[arg(short, long, value_name = "TIME", hide = true)]
+    interval: Option<String>,
     /// Names or ids
     #[arg(value_name = "CONTAINER")]
     names: Vec<String>,
@@ -25,6 +31,12 @@ pub(crate) struct Args {
 
 /// Prints one code a line, in the order of the names; -1 for one that nobody knows, with the reason on the standard error.
 pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
+    for condition in &args.condition {
+        if !matches!(condition.as_str(), "stopped" | "exited") {
+            let why = "only the end can be waited for: stopped or exited";
+            return Err(CommandError::value("--condition", condition, why));
+        }
+    }
     let wanted = Wanted {
         ignore: args.ignore,
         latest: args.latest,

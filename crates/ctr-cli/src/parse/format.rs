@@ -18,7 +18,7 @@ pub(crate) fn format(text: Option<&str>) -> Result<Format, CommandError> {
         Some(other) => Err(CommandError::value(
             "--format",
             other,
-            "only json exists yet",
+            "must be json: templates do not exist yet",
         )),
     }
 }

@@ -104,10 +104,12 @@ impl LogWriter {
             self.begins[other][slot] = Begin::Yes;
         }
         if self.begins[container][slot] == Begin::Yes {
-            let time = (self.times == Times::Shown).then_some(&line.time_text);
-            for word in self.labels[container].iter().chain(time) {
-                self.collected.extend_from_slice(word.as_bytes());
+            if let Some(label) = &self.labels[container] {
+                self.collected.extend_from_slice(label.as_bytes());
                 self.collected.push(b' ');
+            }
+            if self.times == Times::Shown {
+                self.time(&line.time_text);
             }
         }
         self.collected.extend_from_slice(&line.bytes);
@@ -118,6 +120,15 @@ impl LogWriter {
                 (Begin::Yes, None)
             }
         };
+    }
+
+    /// The time as it stands in the log, with the short word for UTC, as other engines write it.
+    fn time(&mut self, text: &str) {
+        let (time, zone) = text
+            .strip_suffix("+00:00")
+            .map_or((text, " "), |time| (time, "Z "));
+        self.collected.extend_from_slice(time.as_bytes());
+        self.collected.extend_from_slice(zone.as_bytes());
     }
 
     /// Writes what is collected.
@@ -140,7 +151,7 @@ mod tests {
             container,
             item: LogItem::Line(LogLine {
                 stream,
-                time_text: "T".to_owned(),
+                time_text: "T+00:00".to_owned(),
                 partial,
                 bytes: text.into(),
             }),
@@ -189,10 +200,10 @@ mod tests {
         ] {
             writer.take(event, &mut io);
         }
-        assert_eq!(captured.out(), "web T ab\n");
+        assert_eq!(captured.out(), "web TZ ab\n");
         assert_eq!(
             captured.err(),
-            "db T c\nWarning: db: 7 bytes of output were lost here (no room)\n"
+            "db TZ c\nWarning: db: 7 bytes of output were lost here (no room)\n"
         );
     }
 }
