@@ -74,7 +74,15 @@ pub(crate) fn in_this_process(order: Order<'_>) -> Result<Executed> {
         }
     }
     let group = group_below(record, init)?;
-    let (process, terminal) = spec::check_process(order.process, &root_of(init)?)?;
+    let mut process = order.process;
+    if let Some(first) = found
+        .place
+        .claimed()?
+        .and_then(|spec| spec.process().clone())
+    {
+        complete(&mut process, &first);
+    }
+    let (process, terminal) = spec::check_process(process, &root_of(init)?)?;
     terminal.require_match(order.endowment.console)?;
     let directory = found.place.prepare_exec(&process)?;
     let work = Work {
@@ -103,6 +111,16 @@ pub(crate) fn in_this_process(order: Order<'_>) -> Result<Executed> {
         return Err(error.into());
     }
     Ok(Executed { pid })
+}
+
+/// A process that names no limits has those of the container's `first` one: not those of the caller, which may have none.
+fn complete(process: &mut Process, first: &Process) {
+    if process.rlimits().as_ref().is_none_or(Vec::is_empty) {
+        process.set_rlimits(first.rlimits().clone());
+    }
+    if process.oom_score_adj().is_none() {
+        process.set_oom_score_adj(first.oom_score_adj());
+    }
 }
 
 /// The container's root as its first process sees it: on the host's side it may not be mounted at all.

@@ -24,7 +24,10 @@ struct Host<'a> {
 
 impl<'a> Host<'a> {
     fn start(runtime: &'a dyn OciRuntime, script: &str) -> Self {
-        let sandbox = Sandbox::script(script);
+        Self::start_in(Sandbox::script(script), runtime)
+    }
+
+    fn start_in(sandbox: Sandbox, runtime: &'a dyn OciRuntime) -> Self {
         let created = sandbox
             .call(|target, call| runtime.create(target, call))
             .unwrap();
@@ -103,6 +106,28 @@ pub(crate) fn a_process_joins_the_container() {
         assert_eq!(alone.unwrap(), [host.pid]);
         host.end();
     });
+}
+
+/// On the built-in runtime: runc gives such a process the limits of its caller, but the container's `oomScoreAdj`.
+pub(crate) fn limits_that_are_not_named_are_those_of_the_container() {
+    let limit = json!([{ "type": "RLIMIT_SIGPENDING", "soft": 77, "hard": 78 }]);
+    let sandbox = Sandbox::new(&["sleep", "1000"])
+        .with("/process/rlimits", limit)
+        .with("/process/oomScoreAdj", json!(100));
+    let mut host = Host::start_in(sandbox, &Builtin);
+    let script =
+        "set -- `grep pending /proc/self/limits`; echo $4 $5; cat /proc/self/oom_score_adj";
+    let mut asked = process(script);
+    let executed = host.exec(&asked).unwrap();
+    assert_eq!(reap(executed.pid), ExitStatus::Exited(0));
+    assert_eq!(host.sandbox.printed(), "77 78\n100\n");
+    asked["rlimits"] = json!([{ "type": "RLIMIT_SIGPENDING", "soft": 50, "hard": 51 }]);
+    asked["oomScoreAdj"] = json!(200);
+    let executed = host.exec(&asked).unwrap();
+    assert_eq!(reap(executed.pid), ExitStatus::Exited(0));
+    let printed = host.sandbox.printed();
+    assert!(printed.ends_with("50 51\n200\n"), "{printed}");
+    host.end();
 }
 
 /// A container lives long and is entered often, as by health checks.

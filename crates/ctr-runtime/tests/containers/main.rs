@@ -63,6 +63,7 @@ const CASES: &[Case] = cases![
     devices::rules_hold_on_a_unified_hierarchy,
     devices::containers_live_and_die_on_a_unified_hierarchy,
     exec::a_process_joins_the_container,
+    exec::limits_that_are_not_named_are_those_of_the_container,
     exec::a_process_leaves_nothing_behind,
     exec::a_process_has_a_terminal_of_its_own,
     exec::what_cannot_be_executed_is_told_apart_and_leaves_nothing,
