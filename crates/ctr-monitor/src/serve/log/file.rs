@@ -144,6 +144,7 @@ impl FileLog {
         }
         let open = self.opened()?;
         // Room first: on a full disk a reader would see some of the records, and then others in their place.
+        open.find_end()?;
         let reserved = open.reserve(batch.records.len() as u64);
         if let Err(error) = reserved.and_then(|()| open.file.write_all(&batch.records)) {
             // Half a record must not swallow the next one. When not even this works, opening the file again sees to it.
@@ -234,6 +235,16 @@ impl Open {
         };
         open.repair()?;
         Ok(open)
+    }
+
+    /// Somebody may have emptied the file, to make room: writing goes on at its end, wherever that is.
+    fn find_end(&mut self) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        if length != self.length {
+            self.length = length;
+            self.reserved = 0;
+        }
+        Ok(())
     }
 
     /// Makes sure of the room for so many bytes more, where the file system can do that.
