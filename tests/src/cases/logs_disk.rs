@@ -119,9 +119,9 @@ fn a_full_disk_stops_nobody_and_is_counted(env: &Env) -> Result<()> {
     check_gap(&output, SAID, "No space left on device")?;
     env.remove("full")?;
     // Nothing was shown while it was there that was not there to stay.
-    let followed = follower.finish()?;
-    ensure!(followed.out() == output.out(), "{followed}");
-    ensure!(followed.err() == output.err(), "{followed}");
+    let shown = follower.finish()?;
+    ensure!(shown.out() == output.out(), "{shown}");
+    ensure!(shown.err() == output.err(), "{shown}");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use super::LogItem;
 use super::record::{Kind, Period, Record};
 use super::scan::Forward;
-use super::segments::{FileId, Location, Segment};
+use super::segments::{FileId, Location, Segment, missed_from_the_beginning};
 use super::tail::{Position, Starts, start_of_last};
 
 /// How much of a log is read.
@@ -29,10 +29,19 @@ pub(super) struct FileReader {
     current: Option<Current>,
     /// How many files came before the current one.
     number: usize,
-    /// The file before the current one, until the first line of that is read: only then it has its number for sure.
-    previous: Option<Segment>,
+    previous: Previous,
     /// A record that comes after what is to be said about files that are missing before it.
     held: Option<LogItem>,
+}
+
+/// What came before the current file, until the first line of that is read: only then it has its number for sure.
+#[derive(Debug)]
+enum Previous {
+    /// Nothing is to be found out any more.
+    Known,
+    /// There was no log yet.
+    NoLog,
+    File(Segment),
 }
 
 #[derive(Debug)]
@@ -63,11 +72,12 @@ impl FileReader {
             files: files.into_iter().skip(first.segment).collect(),
             current: None,
             number: first.segment,
-            previous: None,
+            previous: Previous::Known,
             held: None,
         };
-        if let Some(segment) = reader.files.pop_front() {
-            reader.current = Some(reader.begin(segment, first.offset));
+        match reader.files.pop_front() {
+            Some(segment) => reader.current = Some(reader.begin(segment, first.offset)),
+            None => reader.previous = Previous::NoLog,
         }
         Ok(reader)
     }
@@ -122,9 +132,11 @@ impl FileReader {
                         self.period.has(record.time_ns) && is_wanted(self.starts, *record, position)
                     });
                     let item = wanted.and_then(Record::to_item);
-                    let missed = match self.previous.take() {
-                        Some(previous) => self.location.missed(&previous, &current.segment)?,
-                        None => None,
+                    let previous = std::mem::replace(&mut self.previous, Previous::Known);
+                    let missed = match previous {
+                        Previous::Known => None,
+                        Previous::NoLog => missed_from_the_beginning(&current.segment),
+                        Previous::File(file) => self.location.missed(&file, &current.segment)?,
                     };
                     if let Some(missed) = missed {
                         self.held = item;
@@ -140,7 +152,9 @@ impl FileReader {
             };
             self.number += usize::from(self.current.is_some());
             let next = self.begin(next, 0);
-            self.previous = self.current.replace(next).map(|current| current.segment);
+            if let Some(current) = self.current.replace(next) {
+                self.previous = Previous::File(current.segment);
+            }
         }
     }
 }

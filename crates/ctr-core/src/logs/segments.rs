@@ -146,6 +146,12 @@ impl Segment {
     }
 }
 
+/// What is missing before the first file that was found of a log that was not there before.
+pub(super) fn missed_from_the_beginning(first: &Segment) -> Option<LogMissed> {
+    let files = log_number(&first.file).filter(|number| *number > 0)?;
+    Some(LogMissed { files: Some(files) })
+}
+
 fn refused(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, why)
 }
