@@ -3,12 +3,16 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ctr_sys::{Deadline, SysError, SysResult, create_private_dir, poll};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
+
+/// How often a journal that cannot be watched is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Tells followers that something was committed: sets the times of the wake file `path`, and makes it (0600, in a
 /// private directory) when it is missing.
@@ -55,7 +59,7 @@ fn failed(operation: &'static str, path: &Path, errno: Errno) -> SysError {
 /// What ended a wait for the wake file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// The file was touched, or something that cannot be told from that.
+    /// The file was touched, or something that cannot be told from that: the journal is to be looked at.
     Touched,
     /// The deadline has passed.
     TimedOut,
@@ -66,7 +70,8 @@ pub enum Woken {
 /// An inotify(7) watch on the wake file that survives its deletion, and its renaming.
 #[derive(Debug)]
 pub struct Watch {
-    inotify: OwnedFd,
+    /// `None`: as many watches as the machine allows are in use, so it is looked at now and then.
+    inotify: Option<OwnedFd>,
     path: PathBuf,
 }
 
@@ -76,14 +81,15 @@ impl Watch {
     /// # Errors
     /// The file can be neither made nor watched.
     pub fn start(path: &Path) -> SysResult<Self> {
-        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
-            .map_err(|errno| failed("watch", path, errno))?;
-        let watch = Self {
+        let inotify = match inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) {
+            Ok(inotify) => add(&inotify, path)?.then_some(inotify),
+            Err(Errno::MFILE | Errno::NFILE) => None,
+            Err(errno) => return Err(failed("watch", path, errno)),
+        };
+        Ok(Self {
             inotify,
             path: path.to_owned(),
-        };
-        watch.add()?;
-        Ok(watch)
+        })
     }
 
     /// Waits until the file was touched or the deadline has passed.
@@ -93,55 +99,62 @@ impl Watch {
     ///
     /// # Errors
     /// When the file was deleted or renamed and cannot be made again, or waiting fails.
-    pub fn wait(&self, output: Option<BorrowedFd<'_>>, deadline: Deadline) -> SysResult<Woken> {
-        let watched = PollFd::new(&self.inotify, PollFlags::IN);
-        // Without an output the watch stands in for it. Asked for nothing, poll(2) reports errors and hang-ups only.
-        let output = output.unwrap_or(self.inotify.as_fd());
-        let mut fds = [
-            watched,
-            PollFd::from_borrowed_fd(output, PollFlags::empty()),
-        ];
-        poll(&mut fds, deadline)?;
-        let [touched, gone] = fds.map(|fd| !fd.revents().is_empty());
-        if gone {
+    pub fn wait(&mut self, output: Option<BorrowedFd<'_>>, deadline: Deadline) -> SysResult<Woken> {
+        let until = match self.inotify {
+            Some(_) => deadline,
+            None => deadline.min(Deadline::after(LOOK_AGAIN)),
+        };
+        let inotify = self.inotify.as_ref().map(AsFd::as_fd);
+        // Asked for nothing, poll(2) reports errors and hang-ups only.
+        let output = output.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty()));
+        let watched = inotify.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        let outputs = usize::from(output.is_some());
+        let mut fds: Vec<PollFd<'_>> = output.into_iter().chain(watched).collect();
+        poll(&mut fds, until)?;
+        let happened = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        if fds[..outputs].iter().any(happened) {
             return Ok(Woken::ReaderGone);
         }
+        let touched = fds[outputs..].iter().any(happened);
         if !touched && deadline.expired() {
             return Ok(Woken::TimedOut);
         }
-        if self.drain()? == WatchState::Ended {
-            self.add()?;
+        if let Some(inotify) = &self.inotify
+            && drain(inotify, &self.path)? == WatchState::Ended
+            && !add(inotify, &self.path)?
+        {
+            self.inotify = None;
         }
         Ok(Woken::Touched)
     }
+}
 
-    fn add(&self) -> SysResult<()> {
-        let touched = WatchFlags::ATTRIB | WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE;
-        let flags = touched | WatchFlags::MOVE_SELF;
-        loop {
-            match inotify::add_watch(&self.inotify, &self.path, flags) {
-                Ok(_) => return Ok(()),
-                Err(Errno::NOENT) => create(&self.path)?,
-                Err(errno) => return Err(failed("watch", &self.path, errno)),
-            }
+/// Watches the file, made when it is missing; false when as many as the machine allows are watched.
+fn add(inotify: &OwnedFd, path: &Path) -> SysResult<bool> {
+    let touched = WatchFlags::ATTRIB | WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE;
+    let flags = touched | WatchFlags::MOVE_SELF;
+    loop {
+        match inotify::add_watch(inotify, path, flags) {
+            Ok(_) => return Ok(true),
+            Err(Errno::NOENT) => create(path)?,
+            Err(Errno::NOSPC) => return Ok(false),
+            Err(errno) => return Err(failed("watch", path, errno)),
         }
     }
+}
 
-    fn drain(&self) -> SysResult<WatchState> {
-        let mut buffer = [MaybeUninit::uninit(); 1024];
-        let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
-        let mut state = WatchState::Lasting;
-        loop {
-            match reader.next() {
-                Ok(event)
-                    if (event.events()).intersects(ReadFlags::IGNORED | ReadFlags::MOVE_SELF) =>
-                {
-                    state = WatchState::Ended;
-                }
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(Errno::WOULDBLOCK) => return Ok(state),
-                Err(errno) => return Err(failed("watch", &self.path, errno)),
+fn drain(inotify: &OwnedFd, path: &Path) -> SysResult<WatchState> {
+    let mut buffer = [MaybeUninit::uninit(); 1024];
+    let mut reader = inotify::Reader::new(inotify, &mut buffer);
+    let mut state = WatchState::Lasting;
+    loop {
+        match reader.next() {
+            Ok(event) if (event.events()).intersects(ReadFlags::IGNORED | ReadFlags::MOVE_SELF) => {
+                state = WatchState::Ended;
             }
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(state),
+            Err(errno) => return Err(failed("watch", path, errno)),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::harness::tree::write;
 cases! {
     Full followers_see_every_number_once,
     Full events_that_are_gone_are_reported,
+    Full events_come_where_nothing_can_be_watched,
 }
 
 /// How many containers run one after the other in each of [`WRITERS`].
@@ -147,4 +148,20 @@ fn events_that_are_gone_are_reported(env: &Env) -> Result<()> {
     }
     let output = ctr(&["rm", "-f", "busy"])?;
     output.prints("busy\n")
+}
+
+fn events_come_where_nothing_can_be_watched(env: &Env) -> Result<()> {
+    // In a user namespace of its own, where no more watches are to be had.
+    let exhausted = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$@\"";
+    let through = ["unshare", "-Ur", "sh", "-c", exhausted, "sh"];
+    let follower = env
+        .call_through(&through, &["events", "--after", "0"])
+        .spawn()?;
+    env.create("a", &[], &["true"])?;
+    follower.wait_for_stdout(" create ")?;
+    follower.signal(Signal::TERM)?;
+    follower.finish()?;
+    let output = env.finish(env.call_through(&through, &["events", "--no-stream"]))?;
+    ensure!(output.ok()?.contains(" create "));
+    env.remove("a")
 }

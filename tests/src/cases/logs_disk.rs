@@ -64,7 +64,7 @@ fn limits_hold_while_much_is_written(env: &Env) -> Result<()> {
 }
 
 fn a_full_disk_stops_nobody_and_is_counted(env: &Env) -> Result<()> {
-    const SAID: usize = 1_000_000;
+    const SAID: usize = 5_000_000;
     let (disk, out) = (env.path("disk"), env.path("out"));
     tree::directory(&disk, 0o755)?;
     tree::directory(&out, 0o777)?;
@@ -76,7 +76,7 @@ fn a_full_disk_stops_nobody_and_is_counted(env: &Env) -> Result<()> {
     let option = format!("path={}", disk.join("x.log").display());
     let (volume, rootfs) = (format!("{}:/out", out.display()), env.rootfs());
     let script = format!(
-        "yes 123456789 | head -c {SAID}; touch /out/written; \
+        "while [ ! -e /out/begin ]; do sleep 0.05; done; yes 123456789 | head -c {SAID}; touch /out/written; \
          while [ ! -e /out/go ]; do sleep 0.05; done; echo after; sleep 1000"
     );
     let run = [
@@ -98,11 +98,13 @@ fn a_full_disk_stops_nobody_and_is_counted(env: &Env) -> Result<()> {
     ];
     env.finish(env.call_through(&["unshare", "-m", "sh", "-c", &mount, "sh"], &run))?
         .id()?;
+    let monitor = env.state_number("full", "ConmonPid")?.to_string();
+    let inside = ["nsenter", "-m", "-t", &monitor];
+    let follower = env.call_through(&inside, &["logs", "-f", "full"]).spawn()?;
+    tree::write(&out.join("begin"), "")?;
     wait::until("the container to have written all", || {
         Ok(out.join("written").exists().then_some(()))
     })?;
-    let monitor = env.state_number("full", "ConmonPid")?.to_string();
-    let inside = ["nsenter", "-m", "-t", &monitor];
     let disk = disk.to_string_lossy();
     Call::new(inside[0])
         .args(&inside[1..])
@@ -115,7 +117,12 @@ fn a_full_disk_stops_nobody_and_is_counted(env: &Env) -> Result<()> {
         Ok(output.out().ends_with("after\n").then_some(output))
     })?;
     check_gap(&output, SAID, "No space left on device")?;
-    env.remove("full")
+    env.remove("full")?;
+    // Nothing was shown while it was there that was not there to stay.
+    let shown = follower.finish()?;
+    ensure!(shown.out() == output.out(), "{shown}");
+    ensure!(shown.err() == output.err(), "{shown}");
+    Ok(())
 }
 
 /// What was logged before the last line, and what is said to be missing, are together what was said.

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::io;
 
+use super::LogItem;
 use super::record::{Kind, Period, Record};
 use super::scan::Forward;
-use super::segments::{Between, FileId, Location, Segment};
+use super::segments::{FileId, Location, Segment, missed_from_the_beginning};
 use super::tail::{Position, Starts, start_of_last};
-use super::{LogItem, LogMissed};
 
 /// How much of a log is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +29,19 @@ pub(super) struct FileReader {
     current: Option<Current>,
     /// How many files came before the current one.
     number: usize,
-    /// What is missing between the current file and the next one, still to be said.
-    missed: Option<LogMissed>,
+    previous: Previous,
+    /// A record that comes after what is to be said about files that are missing before it.
+    held: Option<LogItem>,
+}
+
+/// What came before the current file, until the first line of that is read: only then it has its number for sure.
+#[derive(Debug)]
+enum Previous {
+    /// Nothing is to be found out any more.
+    Known,
+    /// There was no log yet.
+    NoLog,
+    File(Segment),
 }
 
 #[derive(Debug)]
@@ -61,10 +72,12 @@ impl FileReader {
             files: files.into_iter().skip(first.segment).collect(),
             current: None,
             number: first.segment,
-            missed: None,
+            previous: Previous::Known,
+            held: None,
         };
-        if let Some(segment) = reader.files.pop_front() {
-            reader.current = Some(reader.begin(segment, first.offset));
+        match reader.files.pop_front() {
+            Some(segment) => reader.current = Some(reader.begin(segment, first.offset)),
+            None => reader.previous = Previous::NoLog,
         }
         Ok(reader)
     }
@@ -82,6 +95,9 @@ impl FileReader {
 
     /// The next record; `None` when there is none (yet).
     pub(super) fn next(&mut self) -> io::Result<Option<LogItem>> {
+        if let Some(item) = self.held.take() {
+            return Ok(Some(item));
+        }
         loop {
             if let Some(item) = self.next_of_current()? {
                 return Ok(Some(item));
@@ -100,13 +116,6 @@ impl FileReader {
         }
         let known: Option<FileId> = self.current.as_ref().map(|current| current.segment.id);
         self.files = self.location.newer_than(known)?.into();
-        if let (Some(current), Some(next)) = (&self.current, self.files.front()) {
-            self.missed = match self.location.between(&current.segment, next)? {
-                Between::Nothing => None,
-                Between::Files(count) => Some(LogMissed { files: Some(count) }),
-                Between::Unknown => Some(LogMissed { files: None }),
-            };
-        }
         Ok(!self.files.is_empty())
     }
 
@@ -122,19 +131,30 @@ impl FileReader {
                     let wanted = record.filter(|record| {
                         self.period.has(record.time_ns) && is_wanted(self.starts, *record, position)
                     });
-                    if let Some(item) = wanted.and_then(Record::to_item) {
-                        return Ok(Some(item));
+                    let item = wanted.and_then(Record::to_item);
+                    let previous = std::mem::replace(&mut self.previous, Previous::Known);
+                    let missed = match previous {
+                        Previous::Known => None,
+                        Previous::NoLog => missed_from_the_beginning(&current.segment),
+                        Previous::File(file) => self.location.missed(&file, &current.segment)?,
+                    };
+                    if let Some(missed) = missed {
+                        self.held = item;
+                        return Ok(Some(LogItem::Missed(missed)));
+                    }
+                    if item.is_some() {
+                        return Ok(item);
                     }
                 }
-            }
-            if let Some(missed) = self.missed.take() {
-                return Ok(Some(LogItem::Missed(missed)));
             }
             let Some(next) = self.files.pop_front() else {
                 return Ok(None);
             };
             self.number += usize::from(self.current.is_some());
-            self.current = Some(self.begin(next, 0));
+            let next = self.begin(next, 0);
+            if let Some(current) = self.current.replace(next) {
+                self.previous = Previous::File(current.segment);
+            }
         }
     }
 }

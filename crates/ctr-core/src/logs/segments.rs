@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use ctr_monitor::log_number;
 use rustix::fs::OFlags;
 
+use super::LogMissed;
+
 /// How often the files are looked for again because the writer outran the search.
 const ATTEMPTS: u32 = 100;
 
@@ -29,17 +31,6 @@ pub(super) struct Segment {
     pub(super) id: FileId,
     /// Its size when it was found.
     pub(super) size: u64,
-}
-
-/// What is known of files between one that was read and the next one that is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Between {
-    /// There were none.
-    Nothing,
-    /// So many, and they are gone.
-    Files(u64),
-    /// The first one is gone itself, and how many there were is not known.
-    Unknown,
 }
 
 /// Where the files of a log lie.
@@ -89,18 +80,19 @@ impl Location {
         Ok((!outrun).then_some(found))
     }
 
-    /// What lay between a file and the oldest of those that are newer.
-    pub(super) fn between(&self, known: &Segment, next: &Segment) -> io::Result<Between> {
-        let before = log_number(&known.file).unwrap_or(0);
-        match log_number(&next.file) {
-            Some(number) if number > before + 1 => Ok(Between::Files(number - before - 1)),
-            Some(number) if number > before => Ok(Between::Nothing),
+    /// What is missing between a file and the one that was found next.
+    pub(super) fn missed(&self, file: &Segment, next: &Segment) -> io::Result<Option<LogMissed>> {
+        let before = log_number(&file.file).unwrap_or(0);
+        let files = match log_number(&next.file) {
+            Some(number) if number > before => Some(number - before - 1),
+            Some(_) | None => None,
+        };
+        let missed = match files {
+            Some(files) => files > 0,
             // With one file alone, each next one finds its predecessor gone.
-            Some(_) | None if self.max_files > 1 && known.file.metadata()?.nlink() == 0 => {
-                Ok(Between::Unknown)
-            }
-            Some(_) | None => Ok(Between::Nothing),
-        }
+            None => self.max_files > 1 && file.file.metadata()?.nlink() == 0,
+        };
+        Ok(missed.then_some(LogMissed { files }))
     }
 
     fn numbered(&self, number: u32) -> PathBuf {
@@ -152,6 +144,12 @@ impl Segment {
             file,
         }))
     }
+}
+
+/// What is missing before the first file that was found of a log that was not there before.
+pub(super) fn missed_from_the_beginning(first: &Segment) -> Option<LogMissed> {
+    let files = log_number(&first.file).filter(|number| *number > 0)?;
+    Some(LogMissed { files: Some(files) })
 }
 
 fn refused(why: &str) -> io::Error {

@@ -280,6 +280,30 @@ fn a_follower_that_is_too_slow_is_told() {
 }
 
 #[test]
+fn the_numbers_of_files_tell_how_many_were_missed() {
+    let log = Log::new();
+    let line = format!("{} stdout F x\n", rfc3339(1));
+    let mut reader = FileReader::open(log.location(), Extent::Growing, Period::default(), None);
+    for (number, missed) in [(3_u64, Some(3)), (4, None), (9, Some(4))] {
+        std::fs::remove_file(log.dir.path().join("log")).ok();
+        log.append(&line);
+        let file = std::fs::File::open(log.dir.path().join("log")).unwrap();
+        let flags = rustix::fs::XattrFlags::empty();
+        let value = number.to_le_bytes();
+        if rustix::fs::fsetxattr(&file, "user.ctr.log_number", &value, flags).is_err() {
+            // Not here.
+            return;
+        }
+        let items = read(reader.as_mut().unwrap());
+        let told = items.iter().find_map(|item| match item {
+            LogItem::Missed(missed) => missed.files,
+            LogItem::Line(_) | LogItem::Gap(_) => None,
+        });
+        assert_eq!(told, missed, "{items:?}");
+    }
+}
+
+#[test]
 fn the_end_of_a_long_log_is_read_without_the_rest() {
     // A hole of a tebibyte takes no time only when nobody looks at it.
     let log = Log::new();

@@ -94,9 +94,9 @@ fn a_follower_survives_the_loss_of_the_wake_file() {
 #[test]
 fn a_wait_ends_with_the_reader_of_the_output() {
     let fixture = Fixture::new();
-    let watch = Watch::start(&fixture.wake()).unwrap();
+    let mut watch = Watch::start(&fixture.wake()).unwrap();
     let (reader, output) = std::io::pipe().unwrap();
-    let wait = |deadline| watch.wait(Some(output.as_fd()), deadline).unwrap();
+    let mut wait = |deadline| watch.wait(Some(output.as_fd()), deadline).unwrap();
     assert_eq!(wait(now()), Woken::TimedOut);
     touch(&fixture.wake()).unwrap();
     assert_eq!(wait(patience()), Woken::Touched);

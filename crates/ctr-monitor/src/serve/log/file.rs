@@ -10,7 +10,8 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use ctr_exec::frames::Stream;
-use rustix::fs::OFlags;
+use rustix::fs::{FallocateFlags, OFlags};
+use rustix::io::Errno;
 
 use super::record::{self, OVERHEAD, Piece, pieces};
 use crate::log_number::{log_number, set_log_number};
@@ -19,6 +20,8 @@ use crate::log_number::{log_number, set_log_number};
 const SHORTEST: usize = 64;
 /// No record is larger than this, so half a record at the end of a file begins within it.
 const LONGEST_RECORD: u64 = 128 * 1024;
+/// Room on the disk is asked for in this many bytes, which no file system allots less of.
+const BLOCK: u64 = 4096;
 
 /// Output that could not be logged.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub(super) struct FileLog {
 struct Open {
     file: File,
     length: u64,
+    /// Up to here there is room on the disk.
+    reserved: u64,
 }
 
 /// Records that are written with one call.
@@ -138,7 +143,10 @@ impl FileLog {
             return Ok(());
         }
         let open = self.opened()?;
-        if let Err(error) = open.file.write_all(&batch.records) {
+        // Room first: on a full disk a reader would see some of the records, and then others in their place.
+        open.find_end()?;
+        let reserved = open.reserve(batch.records.len() as u64);
+        if let Err(error) = reserved.and_then(|()| open.file.write_all(&batch.records)) {
             // Half a record must not swallow the next one. When not even this works, opening the file again sees to it.
             open.file.set_len(open.length).ok();
             self.open = None;
@@ -223,9 +231,36 @@ impl Open {
         let mut open = Self {
             file,
             length: found.len(),
+            reserved: 0,
         };
         open.repair()?;
         Ok(open)
+    }
+
+    /// Somebody may have emptied the file, to make room: writing goes on at its end, wherever that is.
+    fn find_end(&mut self) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        if length != self.length {
+            self.length = length;
+            self.reserved = 0;
+        }
+        Ok(())
+    }
+
+    /// Makes sure of the room for so many bytes more, where the file system can do that.
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        let end = self.length + bytes;
+        if end <= self.reserved {
+            return Ok(());
+        }
+        let reserved = end.next_multiple_of(BLOCK);
+        let flags = FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(&self.file, flags, self.length, reserved - self.length) {
+            Ok(()) => self.reserved = reserved,
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(())
     }
 
     /// Cuts off half a record that a killed writer left. What is not of this program stays, on a line of its own.

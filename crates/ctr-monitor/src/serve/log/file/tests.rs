@@ -139,6 +139,25 @@ fn a_file_that_somebody_removed_costs_nothing() {
 }
 
 #[test]
+fn a_file_that_somebody_emptied_is_filled_from_its_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let mut log = FileLog::new(&path, Some(120), 2);
+    let mut write = |line: &[u8]| log.write(TIME, Stream::Stdout, line, &mut None).unwrap();
+    write(b"one\n");
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(0)
+        .unwrap();
+    write(b"two\n");
+    write(b"six\n");
+    assert_eq!(output(dir.path(), 1), b"two\nsix\n");
+    assert_eq!(sizes(dir.path()).len(), 1);
+}
+
+#[test]
 fn a_rotation_that_was_cut_off_is_gone_on_with() {
     // Cut off after the first of its renames: nothing may be lost, whatever is missing.
     let dir = tempfile::tempdir().unwrap();
