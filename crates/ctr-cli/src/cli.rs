@@ -1,6 +1,7 @@
 //! The command line as a tree of plain strings, and its errors as one line.
 
 mod lazy;
+mod switches;
 
 use std::ffi::OsString;
 
@@ -201,7 +202,13 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, CommandError> {
         {
             Ok(Parsed::Text(error.render().to_string()))
         }
-        Err(error) => Err(usage(&error)),
+        Err(error) => {
+            let wrong = |line: &[OsString]| Cli::try_parse_from(line).err();
+            match switches::without_values(args, &error, &wrong) {
+                Some(line) => parse(&line),
+                None => Err(usage(&error)),
+            }
+        }
     }
 }
 

@@ -290,3 +290,32 @@ fn short_flags_combine() {
     assert_eq!(args.options.hostname.as_deref(), Some("web"));
     assert!(args.detach && args.options.interactive && args.options.tty);
 }
+
+#[test]
+fn switches_take_truth_values_as_scripts_write_them() {
+    let run = |flags: &[&str]| {
+        let args = [
+            &["ctr", "run"],
+            flags,
+            &["--rootfs", "/", "tool", "--rm=true", "-d=1"],
+        ]
+        .concat();
+        let Verb::Shared(Shared::Run(args)) = parsed(&args).verb else {
+            panic!("not run")
+        };
+        assert_eq!(args.options.command, ["tool", "--rm=true", "-d=1"]);
+        (args.options.rm, args.detach, args.options.env.clone())
+    };
+    assert_eq!(run(&["--rm=true", "-d=true"]), (true, true, vec![]));
+    assert_eq!(run(&["--rm=false", "--detach=1"]), (false, true, vec![]));
+    let env = vec!["1".to_owned()];
+    assert_eq!(run(&["-e=1", "-d=1", "--rm"]), (true, true, env));
+    check(
+        &["ctr", "ps", "--all=maybe"],
+        &expect![[r#"
+        Error: unexpected value 'maybe' for '--all' found; no more were expected
+        Hint: --help after a command shows its options
+        [125]
+    "#]],
+    );
+}
