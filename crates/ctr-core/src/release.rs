@@ -105,15 +105,16 @@ fn tell_to_end(run_dir: &Path) -> bool {
 /// into the group: it is looked at again until it can be removed.
 fn clear_cgroup(cgroups: &Cgroups, left: &Leftovers<'_>) -> Result<(), EngineError> {
     let path = &left.config.cgroup_path;
-    let cleared = cgroups.clear(path, Deadline::after(END_WAIT));
-    let stuck = cgroups.processes(path)?.first().copied();
-    match (cleared, stuck) {
-        (Err(_), Some(pid)) => Err(EngineError::Unkillable {
+    let Err(error) = cgroups.clear(path, Deadline::after(END_WAIT)) else {
+        return Ok(());
+    };
+    match cgroups.processes(path)?.first() {
+        Some(pid) => Err(EngineError::Unkillable {
             name: left.id.short().to_owned(),
-            pid,
+            pid: *pid,
             waited_s: END_WAIT.as_secs(),
         }),
-        (cleared, _) => Ok(cleared?),
+        None => Err(error.into()),
     }
 }
 

@@ -233,7 +233,7 @@ pub(crate) fn discard(place: &Place, cgroups: &Cgroups, deadline: Deadline) -> R
         Some(record) => Some(record.cgroup.clone()),
         None => place.claimed_cgroup().ok().flatten(),
     };
-    if let Some(cgroup) = cgroup {
+    if let Some(cgroup) = cgroup.filter(|cgroup| !cgroups.remove_unused(cgroup)) {
         kill_all(cgroups, &cgroup, deadline)?;
         cgroups.remove(&cgroup)?;
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, SysError, SysResult};
+use crate::kernel_file;
 
 const PATH: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -19,7 +20,7 @@ impl BootId {
     /// # Errors
     /// When `/proc` is not mounted or holds something else.
     pub fn current() -> SysResult<Self> {
-        let text = std::fs::read_to_string(PATH).context("read", || PATH.to_owned())?;
+        let text = kernel_file::read_text(PATH).context("read", || PATH.to_owned())?;
         let id = text.trim();
         if id.is_empty() {
             return Err(SysError::invalid("read", PATH, "the boot id is empty"));

@@ -8,15 +8,17 @@
 //! machine is idle. A single-threaded process that writes `0` to `tasks` (version 1), or is cloned into the group (version 2),
 //! does not pay it.
 
+mod remove;
+
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::deadline::Deadline;
 use crate::error::{Context, SysError, SysResult};
+use crate::kernel_file;
 use crate::mount::parse_mountinfo;
 use crate::pidref::PidRef;
 use crate::signal::Signal;
@@ -67,8 +69,6 @@ pub struct Cgroups {
 const ROOT: &str = "/sys/fs/cgroup";
 /// `CGROUP2_SUPER_MAGIC` of linux/magic.h.
 const CGROUP2_MAGIC: rustix::fs::FsWord = 0x6367_7270;
-/// Between two attempts to remove a group whose last processes are being reaped.
-const REMOVE_ATTEMPTS: u32 = 50;
 
 impl Cgroups {
     /// Reads the mount table.
@@ -77,7 +77,7 @@ impl Cgroups {
     /// When it cannot be read or no hierarchy is mounted below `/sys/fs/cgroup`.
     pub fn detect() -> SysResult<Self> {
         let table = "/proc/self/mountinfo";
-        let text = std::fs::read_to_string(table).context("read", || table.to_owned())?;
+        let text = kernel_file::read_text(table).context("read", || table.to_owned())?;
         let mut mounts = Vec::new();
         for entry in parse_mountinfo(&text) {
             let version = match entry.fs_type.as_str() {
@@ -194,7 +194,7 @@ impl Cgroups {
         let Some(control) = self.control(path, file) else {
             return Ok(None);
         };
-        let text = std::fs::read_to_string(&control);
+        let text = kernel_file::read_text(&control);
         text.map(Some)
             .context("read", || control.display().to_string())
     }
@@ -259,39 +259,12 @@ impl Cgroups {
                 Version::One => "memory.oom_control",
                 Version::Two => "memory.events",
             };
-            let text = std::fs::read_to_string(directory.join(file)).ok()?;
+            let text = kernel_file::read_text(directory.join(file)).ok()?;
             let line = text
                 .lines()
                 .find_map(|line| line.strip_prefix("oom_kill "))?;
             line.trim().parse().ok()
         })
-    }
-
-    /// Kills what is in the group and removes it, again and again until nothing joins it any more or the deadline passes.
-    ///
-    /// # Errors
-    /// `EBUSY` when processes are left in it; as [`Cgroups::kill_all`].
-    pub fn clear(&self, path: &str, deadline: Deadline) -> SysResult<()> {
-        loop {
-            self.kill_all(path, deadline)?;
-            match self.remove(path) {
-                Err(error)
-                    if error.raw_os_error() == Some(Errno::BUSY.raw_os_error())
-                        && !deadline.expired() => {}
-                result => return result,
-            }
-        }
-    }
-
-    /// Removes the group and those below it in every hierarchy; missing ones are fine.
-    ///
-    /// # Errors
-    /// `EBUSY` when processes are left in it.
-    pub fn remove(&self, path: &str) -> SysResult<()> {
-        for (_, directory) in self.directories(path) {
-            remove(&directory)?;
-        }
-        Ok(())
     }
 }
 
@@ -310,9 +283,15 @@ fn create(directory: &Path) -> SysResult<()> {
 fn inherit_cpuset(directory: &Path) {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let own = directory.join(file);
-        let empty = std::fs::read_to_string(&own).is_ok_and(|text| text.trim().is_empty());
+        let Ok(text) = kernel_file::read_text(&own) else {
+            // Another controller's hierarchy: it has neither.
+            return;
+        };
+        if !text.trim().is_empty() {
+            continue;
+        }
         let parent = directory.parent().map(|parent| parent.join(file));
-        if let (true, Some(Ok(value))) = (empty, parent.map(std::fs::read_to_string)) {
+        if let Some(Ok(value)) = parent.map(kernel_file::read_text) {
             // When this fails, entering the group fails right after and says so.
             drop(write_existing(&own, value.trim()));
         }
@@ -331,7 +310,7 @@ pub(crate) fn write_existing(path: &Path, value: &str) -> SysResult<()> {
 
 fn collect_processes(directory: &Path, pids: &mut Vec<i32>) -> SysResult<()> {
     let file = directory.join("cgroup.procs");
-    match std::fs::read_to_string(&file) {
+    match kernel_file::read_text(&file) {
         Ok(text) => pids.extend(
             text.lines()
                 .filter_map(|line| line.trim().parse::<i32>().ok()),
@@ -347,6 +326,10 @@ fn collect_processes(directory: &Path, pids: &mut Vec<i32>) -> SysResult<()> {
 
 fn children(directory: &Path) -> SysResult<Vec<PathBuf>> {
     let name = || directory.display().to_string();
+    // Each group below is a link more than the two that every directory has; most groups have none.
+    if rustix::fs::stat(directory).is_ok_and(|found| found.st_nlink == 2) {
+        return Ok(Vec::new());
+    }
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if is_gone(&error) => return Ok(Vec::new()),
@@ -365,24 +348,4 @@ fn children(directory: &Path) -> SysResult<Vec<PathBuf>> {
 fn is_gone(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::NotFound
         || error.raw_os_error() == Some(Errno::NODEV.raw_os_error())
-}
-
-fn remove(directory: &Path) -> SysResult<()> {
-    let name = || directory.display().to_string();
-    for attempt in 0.. {
-        match rustix::fs::rmdir(directory) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            // Groups below, or processes that are dead but not yet taken off the list.
-            Err(Errno::BUSY | Errno::NOTEMPTY) if attempt < REMOVE_ATTEMPTS => {
-                for child in children(directory)? {
-                    remove(&child)?;
-                }
-                if attempt > 0 {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-            }
-            Err(errno) => return Err(SysError::new("remove", name(), errno.into())),
-        }
-    }
-    Ok(())
 }

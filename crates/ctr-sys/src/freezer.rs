@@ -13,6 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::cgroup::{Cgroups, write_existing};
 use crate::deadline::Deadline;
 use crate::error::{Context, SysError, SysResult};
+use crate::kernel_file;
 use crate::poll::poll;
 
 /// Version 1 tells nobody when a group is frozen: it is asked this often.
@@ -117,7 +118,7 @@ impl Freezer {
 const EVENTS: &str = "cgroup.events";
 
 fn read(path: &Path) -> SysResult<String> {
-    std::fs::read_to_string(path).context("read", || path.display().to_string())
+    kernel_file::read_text(path).context("read", || path.display().to_string())
 }
 
 fn freeze_one(state: &Path, deadline: Deadline) -> SysResult<bool> {

@@ -28,6 +28,7 @@ mod deadline;
 mod error;
 mod fork;
 mod freezer;
+mod kernel_file;
 mod launch;
 mod liveness;
 mod lock;

@@ -15,6 +15,7 @@ use rustix::mount::{
 use rustix::thread::UnshareFlags;
 
 use crate::error::{Context, SysError, SysResult};
+use crate::kernel_file;
 use crate::raw_mount;
 use crate::root::Root;
 
@@ -304,7 +305,7 @@ fn unescape(field: &str) -> PathBuf {
 /// When `/proc` cannot be read.
 pub fn mounts_below(path: &Path) -> SysResult<Vec<MountEntry>> {
     let table = "/proc/self/mountinfo";
-    let text = std::fs::read(table).context("read", || table.to_owned())?;
+    let text = kernel_file::read(table).context("read", || table.to_owned())?;
     let mut entries = parse_mountinfo(&String::from_utf8_lossy(&text));
     entries.retain(|entry| entry.mount_point.starts_with(path));
     Ok(entries)

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::child::ExitStatus;
 use crate::deadline::Deadline;
 use crate::error::{Context, SysError, SysResult};
+use crate::kernel_file;
 use crate::poll::wait_readable;
 use crate::raw;
 use crate::signal::Signal;
@@ -167,7 +168,7 @@ pub fn descendants(pid: i32) -> SysResult<Vec<PidRef>> {
             continue;
         };
         for task in entries.flatten() {
-            let text = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            let text = kernel_file::read_text(task.path().join("children")).unwrap_or_default();
             let children = text
                 .split_ascii_whitespace()
                 .filter_map(|pid| pid.parse().ok());
@@ -204,7 +205,7 @@ struct Stat {
 /// Field 22 of `/proc/PID/stat`; `None` when there is no such process.
 fn read_stat(pid: i32) -> SysResult<Option<Stat>> {
     let path = format!("/proc/{pid}/stat");
-    let bytes = match std::fs::read(&path) {
+    let bytes = match kernel_file::read(&path) {
         Ok(bytes) => bytes,
         // ESRCH: the process ended between open and read.
         Err(error)

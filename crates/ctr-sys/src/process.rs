@@ -3,6 +3,7 @@
 use std::os::fd::{OwnedFd, RawFd};
 
 use crate::error::{Context, SysResult};
+use crate::kernel_file;
 use crate::raw;
 
 /// Whether orphaned descendants become children of the calling process.
@@ -28,7 +29,7 @@ pub fn set_subreaper(setting: Subreaper) -> SysResult<()> {
 
 /// The user who logged in, through whatever `su` and `sudo` came since; `None` when nobody did (a service).
 pub fn login_uid() -> Option<u32> {
-    let text = std::fs::read_to_string("/proc/self/loginuid").ok()?;
+    let text = kernel_file::read_text("/proc/self/loginuid").ok()?;
     text.trim().parse().ok().filter(|uid| *uid != u32::MAX)
 }
 

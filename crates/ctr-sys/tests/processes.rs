@@ -13,12 +13,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use ctr_sys::{
-    CgroupMode, Cgroups, Deadline, Delivery, ExitStatus, Launch, Liveness, OutputLimits, PidRef,
-    Signal, Stdio, fork_helper, reap_any,
+    CgroupMode, Cgroups, Child, Deadline, Delivery, ExitStatus, Launch, Liveness, OutputLimits,
+    PidRef, Signal, Stdio, fork_helper, reap_any,
 };
 
 fn main() {
-    let tests: [(&str, fn()); 9] = [
+    let tests: [(&str, fn()); 10] = [
         ("what is inherited", what_is_inherited),
         ("exec errors are errors of spawn", exec_errors),
         ("output within limits", output_within_limits),
@@ -28,6 +28,7 @@ fn main() {
         ("a pid reference outlives its process", pid_reference),
         ("liveness is asked without being taken", liveness),
         ("a group is killed and removed", groups),
+        ("a group below counts", groups_below),
     ];
     for (name, test) in &tests {
         test();
@@ -216,36 +217,35 @@ fn freeze(groups: &Cgroups, path: &str) {
     groups.freeze("/no-such-group", deadline).unwrap_err();
 }
 
+/// A process that sleeps, in the last of these groups, of which each lies below the one before.
+fn start_in(groups: &Cgroups, paths: &[&str]) -> Child {
+    if groups.mode() == CgroupMode::Unified {
+        let group = groups.open_unified(paths[paths.len() - 1]).unwrap();
+        let launch = Launch::program("/bin/sleep").arg("1000");
+        return launch.cgroup(group.unwrap()).spawn().unwrap();
+    }
+    let (read, write) = rustix::pipe::pipe().unwrap();
+    let child = fork_helper(&[write.as_fd()], || {
+        let entered = paths.iter().all(|path| groups.enter(path).is_ok());
+        let _ = rustix::io::write(&write, &[u8::from(entered)]);
+        std::thread::sleep(Duration::from_secs(if entered { 1000 } else { 0 }));
+        1
+    })
+    .unwrap();
+    let mut entered = [0];
+    rustix::io::read(&read, &mut entered).unwrap();
+    assert_eq!(entered, [1]);
+    child
+}
+
 fn groups() {
     let groups = Cgroups::detect().unwrap();
     let path = format!("/ctr-sys-test-{}", std::process::id());
-    let mut launch = Launch::program("/bin/sleep").arg("1000");
-    if groups.mode() == CgroupMode::Unified {
-        launch = launch.cgroup(groups.open_unified(&path).unwrap().unwrap());
-        let child = launch.spawn().unwrap();
-        assert_eq!(groups.processes(&path).unwrap(), [child.pid()]);
-        freeze(&groups, &path);
-        assert!(groups.kill_all(&path, Deadline::never()).unwrap());
-        child.wait().unwrap();
-    } else {
-        let inside = groups.clone();
-        let path_inside = path.clone();
-        let (read, write) = rustix::pipe::pipe().unwrap();
-        let child = fork_helper(&[write.as_fd()], || {
-            let entered = inside.enter(&path_inside);
-            let _ = rustix::io::write(&write, &[u8::from(entered.is_ok())]);
-            std::thread::sleep(Duration::from_secs(if entered.is_ok() { 1000 } else { 0 }));
-            1
-        })
-        .unwrap();
-        let mut entered = [0];
-        rustix::io::read(&read, &mut entered).unwrap();
-        assert_eq!(entered, [1]);
-        assert_eq!(groups.processes(&path).unwrap(), [child.pid()]);
-        freeze(&groups, &path);
-        assert!(groups.kill_all(&path, Deadline::never()).unwrap());
-        assert_eq!(child.wait().unwrap(), ExitStatus::Signaled(Signal::KILL));
-    }
+    let child = start_in(&groups, &[&path]);
+    assert_eq!(groups.processes(&path).unwrap(), [child.pid()]);
+    freeze(&groups, &path);
+    assert!(groups.kill_all(&path, Deadline::never()).unwrap());
+    assert_eq!(child.wait().unwrap(), ExitStatus::Signaled(Signal::KILL));
     assert!(groups.exists(&path));
     groups.remove(&path).unwrap();
     groups.remove(&path).unwrap();
@@ -255,4 +255,18 @@ fn groups() {
             .join(path.trim_start_matches('/'))
             .exists()
     );
+}
+
+fn groups_below() {
+    let groups = Cgroups::detect().unwrap();
+    let path = format!("/ctr-sys-test-{}", std::process::id());
+    let below = format!("{path}/below");
+    assert!(groups.remove_unused(&path));
+    let child = start_in(&groups, &[&path, &below]);
+    assert_eq!(groups.processes(&path).unwrap(), [child.pid()]);
+    assert!(!groups.remove_unused(&path));
+    assert_eq!(groups.processes(&path).unwrap(), [child.pid()]);
+    groups.clear(&path, Deadline::never()).unwrap();
+    assert_eq!(child.wait().unwrap(), ExitStatus::Signaled(Signal::KILL));
+    assert!(!groups.exists(&path));
 }
