@@ -43,6 +43,7 @@ pub(crate) fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::replace::{Sync, replace_file};
 
     #[test]
     fn is_read_whole_whatever_its_length() {
@@ -50,7 +51,7 @@ mod tests {
         let path = directory.path().join("file");
         for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK] {
             let content = vec![b'x'; length];
-            std::fs::write(&path, &content).unwrap();
+            replace_file(&path, &content, 0o600, Sync::No).unwrap();
             assert!(read(&path).unwrap() == content, "{length} bytes");
         }
     }
@@ -61,7 +62,7 @@ mod tests {
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        std::fs::write(&path, b"\xff").unwrap();
+        replace_file(&path, b"\xff", 0o600, Sync::No).unwrap();
         assert_eq!(
             read_text(&path).unwrap_err().kind(),
             io::ErrorKind::InvalidData
