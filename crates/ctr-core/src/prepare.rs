@@ -13,7 +13,7 @@ use ctr_rootfs::{
     ContainerEnv, GeneratedFiles, GeneratedMount, MountPoints, Privileges, ResolvedUser, Rootfs,
     UserSpec, check_destinations, check_layout, resolve_user,
 };
-use ctr_state::{Access, Config, NetworkMode, RootfsMode, Terminal, VolumeConfig};
+use ctr_state::{Access, AutoRemove, Config, NetworkMode, RootfsMode, Terminal, VolumeConfig};
 use ctr_sys::{
     CgroupMode, Cgroups, DetachedMount, FileKind, MountAttributes, Recursion, Root, Sync, SysError,
     create_private_dir, replace_file,
@@ -95,7 +95,12 @@ pub(crate) fn rootfs_of(engine: &Engine, config: &Config) -> Rootfs {
     match config.rootfs.mode {
         RootfsMode::Plain => Rootfs::plain(&config.rootfs.path),
         RootfsMode::Overlay => {
-            Rootfs::overlay(&config.rootfs.path, engine.layout().container(&config.id))
+            let directory = engine.layout().container(&config.id);
+            let rootfs = Rootfs::overlay(&config.rootfs.path, directory);
+            match config.auto_remove {
+                AutoRemove::No => rootfs,
+                AutoRemove::Yes => rootfs.thrown_away(),
+            }
         }
     }
 }

@@ -12,8 +12,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use ctr_sys::{
-    DetachedMount, FilesystemKind, OverlayLayers, SysError, create_private_dir, filesystem_kind,
-    is_in_use,
+    DetachedMount, FilesystemKind, LayerSync, OverlayLayers, SysError, create_private_dir,
+    filesystem_kind, is_in_use, remove_tree,
 };
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
@@ -24,15 +24,29 @@ const UPPER: &str = "upper";
 /// The upper directory until its owner and mode are right; the rename makes it whole at once, whenever we are killed.
 const UPPER_NEW: &str = "upper.new";
 const WORK: &str = "work";
+/// Below the work directory: how the kernel marks a layer that was mounted without syncing.
+const VOLATILE: &str = "work/incompat/volatile";
 
 /// Makes what is missing in `dir` and mounts the overlay, detached. `lower` is known to be a directory.
-pub(crate) fn mount(lower: &Path, dir: &Path) -> Result<DetachedMount, RootfsError> {
+pub(crate) fn mount(
+    lower: &Path,
+    dir: &Path,
+    sync: LayerSync,
+) -> Result<DetachedMount, RootfsError> {
     let (upper, work) = prepare(lower, dir)?;
+    forget_volatile(&work)?;
     let layers = OverlayLayers {
         lower: vec![lower.to_owned()],
         upper: Some((upper, work)),
+        sync,
     };
     DetachedMount::overlay(&layers).map_err(|source| explain(lower, dir, source))
+}
+
+/// A layer that was mounted without syncing is marked, and the kernel refuses it from then on, because it may have lost writes with the machine.
+/// It has not: such a layer is of a container that does not outlive its run, and is mounted again only after a start that failed.
+fn forget_volatile(work: &Path) -> Result<(), RootfsError> {
+    remove_tree(&work.join(VOLATILE)).map_err(RootfsError::sys("use the writable layer", work))
 }
 
 fn explain(lower: &Path, dir: &Path, source: SysError) -> RootfsError {

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use ctr_sys::{DetachedMount, Recursion, Root, SysError};
+use ctr_sys::{DetachedMount, LayerSync, Recursion, Root, SysError};
 
 use crate::error::RootfsError;
 use crate::overlay;
@@ -21,8 +21,14 @@ pub struct Rootfs {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
-    Plain { path: PathBuf },
-    Overlay { lower: PathBuf, dir: PathBuf },
+    Plain {
+        path: PathBuf,
+    },
+    Overlay {
+        lower: PathBuf,
+        dir: PathBuf,
+        sync: LayerSync,
+    },
 }
 
 impl Rootfs {
@@ -38,9 +44,21 @@ impl Rootfs {
     /// directory, as `upper` and `work`; they are made when they are missing.
     pub fn overlay(lower: impl Into<PathBuf>, dir: impl Into<PathBuf>) -> Self {
         let (lower, dir) = (lower.into(), dir.into());
+        let sync = LayerSync::WhenAsked;
         Self {
-            kind: Kind::Overlay { lower, dir },
+            kind: Kind::Overlay { lower, dir, sync },
         }
+    }
+
+    /// The layer is thrown away after its only run: nothing in it is synced to disk, neither when a program asks for that nor when it is
+    /// unmounted, which would wait for all that the layer's filesystem has to write. A plain root is left as it is.
+    #[must_use]
+    pub fn thrown_away(mut self) -> Self {
+        match &mut self.kind {
+            Kind::Plain { .. } => {}
+            Kind::Overlay { sync, .. } => *sync = LayerSync::Never,
+        }
+        self
     }
 
     /// The root that a parsed text asks for; `dir` is the container's private directory, used only in overlay mode.
@@ -100,7 +118,7 @@ impl Rootfs {
         self.check()?;
         let mount = match &self.kind {
             Kind::Plain { path } => clone_directory(path)?,
-            Kind::Overlay { lower, dir } => overlay::mount(lower, dir)?,
+            Kind::Overlay { lower, dir, sync } => overlay::mount(lower, dir, *sync)?,
         };
         let root = mount
             .root()

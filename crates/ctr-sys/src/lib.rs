@@ -58,8 +58,9 @@ pub use launch::{Launch, Stdio};
 pub use liveness::Liveness;
 pub use lock::{FileLock, LockError, LockHolder};
 pub use mount::{
-    DetachedMount, FilesystemKind, MountAttributes, MountEntry, OverlayLayers, Recursion,
-    enter_private_mount_namespace, filesystem_kind, is_in_use, mounts_below, parse_mountinfo,
+    DetachedMount, FilesystemKind, LayerSync, MountAttributes, MountEntry, OverlayLayers,
+    Recursion, enter_private_mount_namespace, filesystem_kind, is_in_use, mounts_below,
+    parse_mountinfo,
 };
 pub use output::{Output, OutputLimits};
 pub use pidref::{Delivery, PidRef, PidStamp, descendants};

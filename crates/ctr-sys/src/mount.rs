@@ -52,6 +52,17 @@ pub struct OverlayLayers {
     pub lower: Vec<PathBuf>,
     /// The writable layer and its work directory, on one filesystem; `None` makes a read-only overlay of two lower ones or more.
     pub upper: Option<(PathBuf, PathBuf)>,
+    /// Whether what is written there is synced.
+    pub sync: LayerSync,
+}
+
+/// Whether the writable layer of an overlay is synced to disk, `volatile` in the kernel's documentation of `overlayfs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerSync {
+    /// As programs ask, and when it is unmounted.
+    WhenAsked,
+    /// Never. The kernel marks the work directory (`work/incompat/volatile`) and refuses the layer as long as that is there.
+    Never,
 }
 
 /// A mount (or a tree of mounts) that is in no mount table.
@@ -101,6 +112,9 @@ impl DetachedMount {
                     .context("use the directory", || path.display().to_string())?;
             }
             raw_mount::set_string(fs.as_fd(), c"index", Path::new("on")).context("set up", name)?;
+            if layers.sync == LayerSync::Never {
+                rustix::mount::fsconfig_set_flag(fs.as_fd(), "volatile").context("set up", name)?;
+            }
         }
         raw_mount::set_string(fs.as_fd(), c"source", Path::new("overlay"))
             .context("set up", name)?;
@@ -346,6 +360,7 @@ mod tests {
         let layers = OverlayLayers {
             lower: vec![path("lower:with,signs")],
             upper: Some((path("up\\per"), path("work"))),
+            sync: LayerSync::WhenAsked,
         };
         let before = mounts_below(Path::new("/")).unwrap();
         let overlay = DetachedMount::overlay(&layers).unwrap();

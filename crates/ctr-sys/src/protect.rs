@@ -15,7 +15,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Mode, OFlags, SealFlags, StatVfsMountFlags, StatxFlags};
 
 use crate::error::{Context, SysError, SysResult};
-use crate::mount::{DetachedMount, MountAttributes, OverlayLayers, Recursion};
+use crate::mount::{DetachedMount, LayerSync, MountAttributes, OverlayLayers, Recursion};
 use crate::raw::{self, Executable, PointerArray};
 
 /// The file that the calling process executes.
@@ -109,6 +109,7 @@ fn through_overlay(program: &Path, empty_dir: &Path) -> SysResult<OwnedFd> {
     let overlay = DetachedMount::overlay(&OverlayLayers {
         lower: vec![directory.to_owned(), empty_dir.to_owned()],
         upper: None,
+        sync: LayerSync::WhenAsked,
     })?;
     let read_only = MountAttributes {
         read_only: true,

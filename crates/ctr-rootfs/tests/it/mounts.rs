@@ -242,3 +242,29 @@ fn what_is_no_directory_is_refused_by_name() {
     }
     assert!(!tree.exists("c"), "a refused root leaves no directory");
 }
+
+#[test]
+fn a_layer_that_is_thrown_away_is_marked_and_can_be_mounted_again() {
+    if !is_root("a_layer_that_is_thrown_away_is_marked_and_can_be_mounted_again") {
+        return;
+    }
+    let (tree, store) = (Tree::new(), Tree::new());
+    let dir = store.path().join("c");
+    let rootfs = Rootfs::overlay(tree.path(), &dir).thrown_away();
+    let first = rootfs.mount().unwrap();
+    assert!(dir.join("work/work/incompat/volatile").is_dir());
+    write_inside(&first, "new", "x");
+    drop(first);
+    let again = mount_when_free(&rootfs);
+    assert_eq!(read_inside(&again, "/new").unwrap(), b"x");
+}
+
+/// Another test may be between fork and exec, with a copy of a descriptor.
+fn mount_when_free(rootfs: &Rootfs) -> MountedRootfs {
+    loop {
+        match rootfs.mount() {
+            Err(RootfsError::InUse { .. }) => std::thread::yield_now(),
+            mounted => return mounted.unwrap(),
+        }
+    }
+}
