@@ -30,6 +30,13 @@ impl RuntimeResolver for Resolver {
 
 struct Shell(PathBuf);
 
+/// Waits for the script to open the other end of the named pipe, and writes a line to it.
+pub(crate) fn open_gate(run_dir: &Path) {
+    let gate = run_dir.join("gate");
+    let mut gate = std::fs::File::options().write(true).open(gate).unwrap();
+    std::io::Write::write_all(&mut gate, b"\n").unwrap();
+}
+
 fn copy(fd: BorrowedFd<'_>) -> Stdio {
     Stdio::Fd(fd.try_clone_to_owned().unwrap())
 }
@@ -60,12 +67,7 @@ impl OciRuntime for Shell {
     }
 
     fn start(&self, _: Target<'_>) -> Result<(), RuntimeFailure> {
-        // Waits for the shell to open the other end.
-        let mut gate = std::fs::File::options()
-            .write(true)
-            .open(self.0.join("gate"))
-            .unwrap();
-        std::io::Write::write_all(&mut gate, b"\n").unwrap();
+        open_gate(&self.0);
         Ok(())
     }
 
