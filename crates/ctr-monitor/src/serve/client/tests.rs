@@ -21,8 +21,9 @@ fn message() -> Reply {
 }
 
 fn stall(client: &mut Client) {
+    let bytes = vec![0; MAX_PAYLOAD];
     while client.queued < QUEUE_LIMIT / 2 {
-        client.send_output(Stream::Stdout, &[0; MAX_PAYLOAD]);
+        client.send_output(Stream::Stdout, &bytes);
         client.write();
     }
 }
