@@ -13,6 +13,7 @@ use crate::harness::terminal::{SIZE, Size, Terminal};
 cases! {
     Core size_is_there_at_the_start,
     Core new_size_is_seen,
+    Full new_size_while_the_container_is_made,
     Core all_streams_are_the_terminal,
     Core every_byte_goes_through,
     Core keys_interrupt_and_stop_the_program,
@@ -67,6 +68,21 @@ fn new_size_is_seen(env: &Env) -> Result<()> {
     terminal.expect("30 120\r\n")?;
     terminal.send(b"\x03")?;
     terminal.finish(3)?;
+    Ok(())
+}
+
+/// A window that is dragged until the client takes the terminal over.
+fn new_size_while_the_container_is_made(env: &Env) -> Result<()> {
+    let words = env.run_words(&["-i", "-t"], &["sh", "-c", "read line; stty size"]);
+    let mut size = SIZE;
+    let mut terminal = env.terminal(&refs(&words), size)?;
+    while terminal.modes()?.are_cooked() {
+        size.columns = size.columns % 500 + 1;
+        terminal.resize(size)?;
+    }
+    terminal.send(b"\r")?;
+    terminal.expect(&format!("{size}\r\n"))?;
+    terminal.finish(0)?;
     Ok(())
 }
 
