@@ -71,15 +71,18 @@ fn new_size_is_seen(env: &Env) -> Result<()> {
     Ok(())
 }
 
-/// A window that is dragged until the client takes the terminal over.
+/// The client has read the size, and there is no terminal yet that could be told of another one.
 fn new_size_while_the_container_is_made(env: &Env) -> Result<()> {
-    let words = env.run_words(&["-i", "-t"], &["sh", "-c", "read line; stty size"]);
-    let mut size = SIZE;
-    let mut terminal = env.terminal(&refs(&words), size)?;
-    while terminal.modes()?.are_cooked() {
-        size.columns = size.columns % 500 + 1;
-        terminal.resize(size)?;
-    }
+    let command = ["sh", "-c", "read line; stty size"];
+    let words = env.run_words(&["-i", "-t", "--name", "c"], &command);
+    let mut terminal = env.terminal(&refs(&words), SIZE)?;
+    while env.ctr(&["container", "exists", "c"])?.code != 0 {}
+    let size = Size {
+        rows: 33,
+        columns: 99,
+    };
+    terminal.resize(size)?;
+    terminal.wait_for_raw()?;
     terminal.send(b"\r")?;
     terminal.expect(&format!("{size}\r\n"))?;
     terminal.finish(0)?;
