@@ -12,6 +12,7 @@ mod input;
 mod input_end;
 mod intake;
 mod log;
+mod patience;
 mod requests;
 mod streams;
 
@@ -30,11 +31,12 @@ use crate::error::{MonitorError, WireFailure};
 use crate::files;
 use crate::protocol::{CreateRequest, Phase, Reply, RuntimeSpec};
 use crate::record::{ExitRecord, ExitReport, StartSeen};
-use client::{Client, GRACE, Patience};
+use client::Client;
 use clients::{Clients, Departed};
 use container::{Container, Ended};
 use intake::{Intake, with_words};
 use log::Log;
+use patience::{GRACE, Patience};
 use requests::parse_create;
 use streams::{ReadOutput, Streams};
 

@@ -23,6 +23,7 @@ cases! {
     Full terminals_bring_every_byte,
     Full the_container_waits_for_its_owner,
     Full nobody_waits_for_a_killed_owner,
+    Full a_client_that_waits_for_its_reader_can_be_ended,
     Full chosen_streams,
 }
 
@@ -251,6 +252,24 @@ fn nobody_waits_for_a_killed_owner(env: &Env) -> Result<()> {
     receiver.finish()?.is_a_beginning_of(&share.pattern)?;
     env.ctr(&["wait", "c"])?.prints("3\n")?;
     ensure!(share.was_told("written"));
+    env.wait_for_cleanup("c")?;
+    share.check_log(env, "c", "")?;
+    env.remove("c")
+}
+
+/// Its container is gone, so a signal to it is for nobody else.
+fn a_client_that_waits_for_its_reader_can_be_ended(env: &Env) -> Result<()> {
+    let share = Share::make(env, "share", Pattern::new(Kind::Random(9), MIB / 2))?;
+    let (gate, pace) = stalled();
+    let (client, receiver) = share.foreground(env, "c", "cat /share/data; exit 3", pace)?;
+    receiver.wait_for_first()?;
+    env.ctr(&["wait", "c"])?.prints("3\n")?;
+    ensure!(!client.ends_within(Duration::from_millis(500))?, "it ended");
+    client.signal(Signal::TERM)?;
+    let code = client.finish()?.code;
+    ensure!(code == 143, "{code}");
+    drop(gate);
+    receiver.finish()?.is_a_beginning_of(&share.pattern)?;
     env.wait_for_cleanup("c")?;
     share.check_log(env, "c", "")?;
     env.remove("c")

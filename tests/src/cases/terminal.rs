@@ -13,6 +13,7 @@ use crate::harness::terminal::{SIZE, Size, Terminal};
 cases! {
     Core size_is_there_at_the_start,
     Core new_size_is_seen,
+    Full new_size_while_the_container_is_made,
     Core all_streams_are_the_terminal,
     Core every_byte_goes_through,
     Core keys_interrupt_and_stop_the_program,
@@ -67,6 +68,24 @@ fn new_size_is_seen(env: &Env) -> Result<()> {
     terminal.expect("30 120\r\n")?;
     terminal.send(b"\x03")?;
     terminal.finish(3)?;
+    Ok(())
+}
+
+/// The client has read the size, and there is no terminal yet that could be told of another one.
+fn new_size_while_the_container_is_made(env: &Env) -> Result<()> {
+    let command = ["sh", "-c", "read line; stty size"];
+    let words = env.run_words(&["-i", "-t", "--name", "c"], &command);
+    let mut terminal = env.terminal(&refs(&words), SIZE)?;
+    while env.ctr(&["container", "exists", "c"])?.code != 0 {}
+    let size = Size {
+        rows: 33,
+        columns: 99,
+    };
+    terminal.resize(size)?;
+    terminal.wait_for_raw()?;
+    terminal.send(b"\r")?;
+    terminal.expect(&format!("{size}\r\n"))?;
+    terminal.finish(0)?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `attach`: the streams of a container that runs.
 
 use ctr_core::{AttachRequest, Container};
-use ctr_state::{StdinMode, Terminal};
+use ctr_state::StdinMode;
 
 use crate::commands::Context;
 use crate::commands::client::{Client, ClientOptions, Streams, Use};
@@ -51,9 +51,7 @@ fn stdin(args: &Args, container: &Container<'_>, io: &mut Io) -> Result<Use, Com
         .config()
         .map_err(ctr_core::EngineError::from)?
         .process;
-    let has_use = process.stdin == StdinMode::Open
-        || process.terminal == Terminal::Yes
-        || Client::has_terminal(io);
+    let has_use = process.stdin == StdinMode::Open || Client::has_terminal(io);
     Ok(if has_use && !args.no_stdin {
         Use::Yes
     } else {

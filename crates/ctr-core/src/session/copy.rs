@@ -89,8 +89,9 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
             input: Source::new(io.stdin, kind),
             stdout: Sink::new(io.stdout),
             stderr: Sink::new(io.stderr),
+            // What changed while the container was made was no news to anybody.
+            resize: window.and_then(WindowSize::of),
             window,
-            resize: None,
             connection: Connection::Open,
             kill_at: None,
             _raw: raw,
@@ -243,6 +244,10 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
                 self.resize = self.window.and_then(WindowSize::of).or(self.resize);
                 continue;
             }
+            if matches!(self.connection, Connection::Ended(_)) && ENDING.contains(&signal) {
+                // Nobody is left whom it could be for but this client, which waits for its reader.
+                return Ok(Some(SessionEnd::Interrupted { signal }));
+            }
             match (self.proxy, &self.init) {
                 (SignalProxy::ToContainer, Some(init)) => {
                     init.signal(signal)?;
@@ -301,7 +306,7 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
     /// Nobody reads the output any more. Whoever only looked on leaves; a container in the foreground is asked to stop, and killed when
     /// its time is up.
     fn see_to_lost_reader(&mut self) -> Result<Option<SessionEnd>, EngineError> {
-        if !self.stdout.reader_is_gone() {
+        if !self.stdout.reader_is_gone() || matches!(self.connection, Connection::Ended(_)) {
             return Ok(None);
         }
         if self.session.run.role == Role::Observer {
@@ -312,9 +317,12 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
         };
         match self.kill_at {
             None => {
-                let snapshot = self.session.container.snapshot()?;
-                let config = snapshot.config()?;
-                init.signal(config.stop_signal)?;
+                let snapshot = match self.session.container.snapshot() {
+                    // Somebody has removed it while this client waited for its reader.
+                    Err(error) if error.is_not_found() => return Ok(None),
+                    found => found?,
+                };
+                init.signal(snapshot.config()?.stop_signal)?;
                 self.kill_at = Some(Deadline::after(READER_GONE));
             }
             Some(at) if at.expired() => {

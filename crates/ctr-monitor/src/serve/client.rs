@@ -8,6 +8,7 @@ use ctr_exec::frames::{self, Frame, MAX_PAYLOAD, Receiver, Stream};
 use ctr_sys::{Deadline, SysError, peer_uid};
 use rustix::event::{PollFd, PollFlags};
 
+use super::patience::{Patience, Promise};
 use super::streams::Input;
 use crate::error::MonitorError;
 use crate::protocol::{CleanupPromise, Reply};
@@ -19,23 +20,6 @@ pub(super) const QUEUE_LIMIT: usize = 1024 * 1024;
 const WINDOW: Duration = Duration::from_secs(2);
 const LEAST: u64 = 64 * 1024;
 
-/// How long an observer may take nothing once the container has ended.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
-
-/// How long anybody may, once the container has been cleaned up after: whoever did that waits for the monitor's end.
-const SHORT_GRACE: Duration = Duration::from_secs(1);
-
-/// How patient the monitor is with clients that take nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// The container runs: only a full queue matters.
-    Running,
-    /// It has ended, and the clients are to get what was theirs.
-    Ending,
-    /// It has ended, and somebody waits for the monitor to end.
-    Cleaned,
-}
-
 pub(super) struct Client {
     connection: Option<OwnedFd>,
     queue: VecDeque<Vec<u8>>,
@@ -46,9 +30,20 @@ pub(super) struct Client {
     taken: u64,
     /// When its queue was found full, and what it had taken by then.
     full: Option<(Instant, u64)>,
+    /// When the container ended, if it was attached by then.
+    ended: Option<Instant>,
     role: Role,
+    hearing: Hearing,
     stdin_used: StdinUsed,
     pub(super) is_creator: bool,
+}
+
+/// Whether somebody is there to take what is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hearing {
+    Yes,
+    /// The other end is closed. What came from there before is still to be read, and then its end.
+    No,
 }
 
 /// What a client is to the container.
@@ -81,7 +76,9 @@ impl Client {
             moved: Instant::now(),
             taken: 0,
             full: None,
+            ended: None,
             role: Role::Caller,
+            hearing: Hearing::Yes,
             stdin_used: StdinUsed::No,
             is_creator: false,
         })
@@ -196,7 +193,7 @@ impl Client {
             Role::Dropped { missed } => *missed += bytes.len() as u64,
             Role::Observer | Role::Owner => {
                 for part in bytes.chunks(MAX_PAYLOAD) {
-                    self.push(frames::data_packet(stream, part));
+                    self.push_output(stream, part);
                 }
             }
         }
@@ -206,18 +203,35 @@ impl Client {
     pub(super) fn send_exit(&mut self, exit: &Reply) {
         match self.role {
             Role::Caller | Role::Dropped { .. } => {}
-            Role::Observer | Role::Owner => self.reply(exit),
+            Role::Observer | Role::Owner => {
+                self.ended = Some(Instant::now());
+                self.reply(exit);
+            }
+        }
+    }
+
+    /// Many small writes of the program become few packets.
+    fn push_output(&mut self, stream: Stream, part: &[u8]) {
+        let joins = |last: &Vec<u8>| {
+            last.first() == Some(&stream.tag()) && last.len() + part.len() <= MAX_PAYLOAD
+        };
+        match self.queue.back_mut() {
+            Some(last) if joins(last) => {
+                last.extend_from_slice(part);
+                self.queued += part.len();
+            }
+            Some(_) | None => self.push(frames::data_packet(stream, part)),
         }
     }
 
     fn push(&mut self, packet: Vec<u8>) {
-        if self.connection.is_none() {
+        if self.connection.is_none() || self.hearing == Hearing::No {
             return;
         }
         if self.queue.is_empty() {
             self.moved = Instant::now();
         }
-        self.queued += packet.len();
+        self.queued += cost(&packet);
         self.queue.push_back(packet);
     }
 
@@ -247,12 +261,16 @@ impl Client {
         while let (Some(connection), Some(packet)) = (&self.connection, self.queue.front()) {
             match frames::send(connection.as_fd(), packet, &[]) {
                 Ok(()) => {
-                    self.queued -= packet.len();
+                    self.queued -= cost(packet);
                     self.taken += packet.len() as u64;
                     self.queue.pop_front();
                     self.moved = Instant::now();
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                    self.hearing = Hearing::No;
+                    self.forget_queue();
+                }
                 Err(_) => self.close(),
             }
         }
@@ -260,6 +278,10 @@ impl Client {
 
     pub(super) fn close(&mut self) {
         self.connection = None;
+        self.forget_queue();
+    }
+
+    fn forget_queue(&mut self) {
         self.queue.clear();
         self.queued = 0;
     }
@@ -280,11 +302,20 @@ impl Client {
             (Patience::Running, Role::Caller | Role::Owner | Role::Dropped { .. })
             | (Patience::Ending, Role::Owner) => {}
             (Patience::Ending | Patience::Cleaned, _) => {
-                if !self.queue.is_empty() && self.moved.elapsed() >= grace(patience) {
+                if !self.queue.is_empty() && self.idle(patience) >= patience.grace() {
                     self.close();
                 }
             }
         }
+    }
+
+    /// How long it has taken nothing. What was before the end of the container is forgiven, until somebody waits.
+    fn idle(&self, patience: Patience) -> Duration {
+        let since = match patience {
+            Patience::Running | Patience::Cleaned => self.moved,
+            Patience::Ending => self.ended.map_or(self.moved, |ended| ended.max(self.moved)),
+        };
+        since.elapsed()
     }
 
     fn is_too_slow(&mut self) -> bool {
@@ -309,7 +340,7 @@ impl Client {
         let dropped = self.queue.iter().filter(|packet| is_output(packet));
         let missed = dropped.map(|packet| packet.len() as u64 - 1).sum();
         self.queue.retain(|packet| !is_output(packet));
-        self.queued = self.queue.iter().map(Vec::len).sum();
+        self.queued = self.queue.iter().map(cost).sum();
         self.role = Role::Dropped { missed };
     }
 
@@ -325,7 +356,7 @@ impl Client {
             (Patience::Running, _) | (Patience::Ending, Role::Owner) => None,
             (Patience::Ending | Patience::Cleaned, _) => {
                 let waits = !self.queue.is_empty();
-                waits.then(|| grace(patience).saturating_sub(self.moved.elapsed()))
+                waits.then(|| patience.grace().saturating_sub(self.idle(patience)))
             }
         }
     }
@@ -357,16 +388,11 @@ impl Client {
     }
 }
 
-/// Whether what the owner has promised has been done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Promise {
-    Open,
-    Kept,
+/// The memory of a packet: with its place in the queue and in the heap, a small one is more than its bytes.
+#[expect(clippy::ptr_arg, reason = "what is counted is the vector")]
+fn cost(packet: &Vec<u8>) -> usize {
+    packet.len() + size_of::<Vec<u8>>() + 32
 }
 
-fn grace(patience: Patience) -> Duration {
-    match patience {
-        Patience::Running | Patience::Ending => GRACE,
-        Patience::Cleaned => SHORT_GRACE,
-    }
-}
+#[cfg(test)]
+mod tests;

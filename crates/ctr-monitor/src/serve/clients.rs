@@ -15,7 +15,8 @@ use rustix::event::PollFd;
 use std::time::Duration;
 
 use super::cleanup::Cleanup;
-use super::client::{Client, Patience, Promise};
+use super::client::Client;
+use super::patience::{Patience, Promise};
 use super::streams::{Input, ReadOutput};
 use crate::protocol::{CleanupPromise, Reply};
 

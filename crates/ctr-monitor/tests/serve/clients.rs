@@ -10,7 +10,7 @@ use ctr_sys::Deadline;
 use crate::Test;
 use crate::bench::{Bench, deadline, receive, stdout_of};
 
-pub(crate) const TESTS: [Test; 7] = [
+pub(crate) const TESTS: [Test; 8] = [
     ("clients: two receive the same bytes", same_bytes),
     ("clients: one that leaves does not matter", one_leaves),
     (
@@ -24,6 +24,10 @@ pub(crate) const TESTS: [Test; 7] = [
     (
         "clients: an observer that leaves does not end the input, its owner does",
         input_of_leavers,
+    ),
+    (
+        "clients: what an owner sent before it was killed arrives, and then the end",
+        input_of_killed,
     ),
     ("clients: one that has detached breaks no promise", detaches),
     ("clients: input reaches the program", input),
@@ -139,6 +143,28 @@ fn input_of_leavers() {
     assert_eq!(bench.cleanups(&run.monitor), 1);
     let exit = bench.exit_record().unwrap().exit;
     assert_eq!(exit, ExitReport::Exited { code: 0 });
+}
+
+/// Its end is noticed first by output that it does not take any more, while its input has to wait for the program.
+fn input_of_killed() {
+    const PACKETS: usize = 36;
+    let mut bench = Bench::new("sleep 0.2; read a <gate; printf x; sleep 0.2; exec wc -c");
+    bench.request.stdin = StdinMode::Open;
+    let mut run = bench.committed();
+    let owner = bench.attached(CleanupPromise::Made);
+    let mut observer = bench.attached(CleanupPromise::None);
+    run.client.start(deadline()).unwrap();
+    let packet = vec![0; MAX_PAYLOAD];
+    for _ in 0..PACKETS {
+        assert!(owner.try_send_stdin(&packet).unwrap());
+    }
+    drop(owner);
+    bench.open_gate();
+    let received = receive(&mut observer);
+    let count = format!("x{}\n", PACKETS * MAX_PAYLOAD);
+    assert_eq!(received.stdout, count.as_bytes());
+    drop((observer, run.client));
+    assert_eq!(bench.cleanups(&run.monitor), 1);
 }
 
 fn detaches() {

@@ -12,6 +12,7 @@ mod clients;
 mod creation;
 mod exits;
 mod runtime;
+mod terminals;
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         creation::TESTS.as_slice(),
         exits::TESTS.as_slice(),
         clients::TESTS.as_slice(),
+        terminals::TESTS.as_slice(),
         wire::TESTS.as_slice(),
     ];
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();

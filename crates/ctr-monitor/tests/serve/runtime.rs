@@ -1,6 +1,6 @@
 //! A runtime whose containers are shells without any isolation. They run the file `script` of the run directory.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ctr_monitor::RuntimeResolver;
@@ -10,6 +10,7 @@ use ctr_oci::{
     OciRuntime, RuntimeFailure, RuntimeFeatures, RuntimeState, Target,
 };
 use ctr_sys::{Deadline, Launch, Signal, Stdio};
+use rustix::pty::OpenptFlags;
 
 pub(crate) struct Resolver;
 
@@ -30,6 +31,23 @@ impl RuntimeResolver for Resolver {
 
 struct Shell(PathBuf);
 
+/// Waits for the script to open the other end of the named pipe, and writes a line to it.
+pub(crate) fn open_gate(run_dir: &Path) {
+    let gate = run_dir.join("gate");
+    let mut gate = std::fs::File::options().write(true).open(gate).unwrap();
+    std::io::Write::write_all(&mut gate, b"\n").unwrap();
+}
+
+/// Sends the master of a new terminal to the console socket; the slave.
+fn new_terminal(console: &Path) -> OwnedFd {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = rustix::pty::openpt(flags).unwrap();
+    rustix::pty::unlockpt(&master).unwrap();
+    let socket = std::os::unix::net::UnixStream::connect(console).unwrap();
+    ctr_sys::send_packet(socket.as_fd(), b"terminal", &[master.as_fd()]).unwrap();
+    rustix::pty::ioctl_tiocgptpeer(&master, flags).unwrap()
+}
+
 fn copy(fd: BorrowedFd<'_>) -> Stdio {
     Stdio::Fd(fd.try_clone_to_owned().unwrap())
 }
@@ -45,13 +63,15 @@ impl OciRuntime for Shell {
     }
 
     fn create(&self, _: Target<'_>, call: CreateCall<'_>) -> Result<Created, RuntimeFailure> {
+        let slave = call.console.map(new_terminal);
+        let stream = |given| copy(slave.as_ref().map_or(given, AsFd::as_fd));
         let child = Launch::program("/bin/sh")
             .args(["-c", "read line <gate; . ./script"])
             .env("PATH", "/usr/bin:/bin")
             .cwd(&self.0)
-            .stdin(copy(call.stdio.stdin))
-            .stdout(copy(call.stdio.stdout))
-            .stderr(copy(call.stdio.stderr))
+            .stdin(stream(call.stdio.stdin))
+            .stdout(stream(call.stdio.stdout))
+            .stderr(stream(call.stdio.stderr))
             .spawn()
             .unwrap();
         Ok(Created {
@@ -60,12 +80,7 @@ impl OciRuntime for Shell {
     }
 
     fn start(&self, _: Target<'_>) -> Result<(), RuntimeFailure> {
-        // Waits for the shell to open the other end.
-        let mut gate = std::fs::File::options()
-            .write(true)
-            .open(self.0.join("gate"))
-            .unwrap();
-        std::io::Write::write_all(&mut gate, b"\n").unwrap();
+        open_gate(&self.0);
         Ok(())
     }
 
