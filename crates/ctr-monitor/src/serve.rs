@@ -11,6 +11,7 @@ mod helper;
 mod input;
 mod input_end;
 mod intake;
+mod listener;
 mod log;
 mod patience;
 mod requests;
@@ -18,6 +19,7 @@ mod streams;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use ctr_exec::frames::{self, Frame, Stream};
 use ctr_oci::{OciRuntime, RuntimeFailure};
@@ -35,6 +37,7 @@ use client::Client;
 use clients::{Clients, Departed};
 use container::{Container, Ended};
 use intake::{Intake, with_words};
+use listener::Listener;
 use log::Log;
 use patience::{GRACE, Patience};
 use requests::parse_create;
@@ -121,14 +124,6 @@ enum Commitment {
     Made,
 }
 
-/// Whether new connections are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Accepting {
-    Yes,
-    /// Not until a client has left.
-    No,
-}
-
 struct Monitor<'a> {
     container: Container<'a>,
     commitment: Commitment,
@@ -136,10 +131,9 @@ struct Monitor<'a> {
     streams: Streams,
     log: Log,
     signals: SignalFd,
-    listener: OwnedFd,
+    listener: Listener,
     exit: Option<ExitRecord>,
     cleanup: cleanup::Cleanup,
-    accepting: Accepting,
     /// Given up just before the cleanup command starts, which must find the monitor gone.
     alive: Option<Liveness>,
 }
@@ -174,7 +168,7 @@ impl<'a> Monitor<'a> {
         set_subreaper(Subreaper::On)?;
         let directory = std::fs::File::open(&run_dir)
             .map_err(|error| SysError::new("open", run_dir.display().to_string(), error))?;
-        let listener = bind_seqpacket(directory.as_fd(), files::CONTROL)?;
+        let listener = Listener::new(bind_seqpacket(directory.as_fd(), files::CONTROL)?);
         let mut log = Log::new(&request.log, &request.id)?;
         let (mut streams, ends, mounts) = Streams::of_request(&request, mounts)?;
         ExitRecord::reserve(&run_dir)?;
@@ -198,7 +192,6 @@ impl<'a> Monitor<'a> {
             listener,
             exit: None,
             cleanup: cleanup::Cleanup::Command,
-            accepting: Accepting::Yes,
             alive: Some(alive),
         })
     }
@@ -221,7 +214,7 @@ impl<'a> Monitor<'a> {
             if init && self.exit.is_none() {
                 self.end()?;
             }
-            if listener {
+            if listener || self.listener.timeout() == Some(Duration::ZERO) {
                 self.accept();
             }
             self.take_requests();
@@ -234,23 +227,18 @@ impl<'a> Monitor<'a> {
                 self.copy_output();
             }
             if self.clients.write(self.patience()) == Departed::Some {
-                self.accepting = Accepting::Yes;
+                self.listener.client_left();
             }
             self.see_to_lost_creator()?;
         }
         Ok(())
     }
 
-    /// A connection that cannot be taken (no descriptors left) waits until a client has left; the container must not suffer from it.
     fn accept(&mut self) {
-        match ctr_sys::accept(self.listener.as_fd()) {
-            Ok(None) => {}
-            Ok(Some(connection)) => {
-                if let Ok(client) = Client::new(connection) {
-                    self.clients.add(client);
-                }
-            }
-            Err(_) => self.accepting = Accepting::No,
+        if let Some(connection) = self.listener.accept()
+            && let Ok(client) = Client::new(connection)
+        {
+            self.clients.add(client);
         }
     }
 
@@ -269,13 +257,9 @@ impl<'a> Monitor<'a> {
 
     /// Which of signals, listener, first process and log are ready.
     fn wait(&self) -> Result<[bool; 4], MonitorError> {
-        let connections = match self.accepting {
-            Accepting::Yes => PollFlags::IN,
-            Accepting::No => PollFlags::empty(),
-        };
         let mut fds = vec![
             PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.listener.as_fd(), connections),
+            self.listener.interest(),
         ];
         if self.exit.is_none() {
             fds.push(PollFd::from_borrowed_fd(
@@ -292,7 +276,12 @@ impl<'a> Monitor<'a> {
         }
         self.clients.add_to(&mut fds, self.streams.input());
         let clients = self.clients.timeout(self.patience());
-        let deadlines = [clients, self.log.timeout(), self.streams.timeout()];
+        let deadlines = [
+            clients,
+            self.log.timeout(),
+            self.streams.timeout(),
+            self.listener.timeout(),
+        ];
         let deadline = deadlines.into_iter().flatten().min();
         ctr_sys::poll(
             &mut fds,

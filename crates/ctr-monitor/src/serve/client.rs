@@ -42,7 +42,7 @@ pub(super) struct Client {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hearing {
     Yes,
-    /// The other end is closed. What came from there before is still to be read, and then its end.
+    /// The other end is closed. What came before is still to be read.
     No,
 }
 
@@ -173,6 +173,10 @@ impl Client {
             CleanupPromise::None => Role::Observer,
             CleanupPromise::Made => Role::Owner,
         };
+    }
+
+    pub(super) fn is_attached(&self) -> bool {
+        self.role != Role::Caller
     }
 
     /// It leaves, and the container goes on as if it had never been there.
@@ -348,10 +352,8 @@ impl Client {
     pub(super) fn timeout(&self, patience: Patience) -> Option<Duration> {
         match (patience, self.role) {
             (Patience::Running, Role::Observer) if self.holds_back() => {
-                let since = self
-                    .full
-                    .map_or(Duration::ZERO, |(since, _)| since.elapsed());
-                Some(WINDOW.saturating_sub(since))
+                let full_for = self.full.map(|(since, _)| since.elapsed());
+                Some(WINDOW.saturating_sub(full_for.unwrap_or_default()))
             }
             (Patience::Running, _) | (Patience::Ending, Role::Owner) => None,
             (Patience::Ending | Patience::Cleaned, _) => {

@@ -27,8 +27,11 @@ pub(super) enum Departed {
     Some,
 }
 
-/// More are refused: each costs memory.
-const MAX_CLIENTS: usize = 64;
+/// More may not be attached: each costs memory.
+const MAX_ATTACHED: usize = 64;
+
+/// More connections are not taken: room beside the attached ones for those who stop, start or ask.
+const MAX_CLIENTS: usize = 2 * MAX_ATTACHED;
 
 #[derive(Default)]
 pub(super) struct Clients {
@@ -96,10 +99,16 @@ impl Clients {
         }
     }
 
-    pub(super) fn attach(&mut self, index: usize, promise: CleanupPromise) {
+    /// Attaches a client; false when there are too many.
+    pub(super) fn attach(&mut self, index: usize, promise: CleanupPromise) -> bool {
+        let attached = self.list.iter().filter(|client| client.is_attached());
+        if attached.count() >= MAX_ATTACHED {
+            return false;
+        }
         if let Some(client) = self.list.get_mut(index) {
             client.attach(promise);
         }
+        true
     }
 
     pub(super) fn detach(&mut self, index: usize) {

@@ -157,8 +157,11 @@ impl Log {
             Ok(()) => self.flow = Flow::Free,
             Err(Errno::AGAIN) if self.flow == Flow::Free => self.flow = Flow::Held(Instant::now()),
             Err(Errno::AGAIN) => {}
-            // Neither process nor socket can be had: as good as a full disk.
-            Err(_) => self.drop_waiting(),
+            // Neither process nor socket can be had: as good as a full disk. The next output tries again.
+            Err(_) => {
+                self.drop_waiting();
+                self.flow = Flow::Free;
+            }
         }
     }
 

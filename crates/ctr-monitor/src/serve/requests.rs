@@ -82,7 +82,14 @@ impl Monitor<'_> {
                 if let Some(size) = attach.window {
                     self.resize(size)?;
                 }
-                self.clients.attach(index, attach.cleanup);
+                if !self.clients.attach(index, attach.cleanup) {
+                    let id = &self.container.request().id;
+                    return Err(WireFailure::own(
+                        "attach to",
+                        id,
+                        "too many clients are attached",
+                    ));
+                }
                 if let Some(record) = self.exit.clone() {
                     self.clients.reply(index, &Reply::Done);
                     return Ok(Reply::Exit(record));

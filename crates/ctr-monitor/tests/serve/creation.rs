@@ -39,6 +39,8 @@ pub(crate) const TESTS: [Test; 10] = [
 fn no_terminal() {
     let mut bench = Bench::new("exit 0");
     bench.request.streams = Streams::Terminal;
+    let forget = bench.request.run_dir.join("no-terminal");
+    replace_file(&forget, b"", 0o600, Sync::No).unwrap();
     let (mut client, monitor) = bench.launch();
     let created = client.create(bench.request.clone(), &[], deadline());
     let text = created.unwrap_err().to_string();

@@ -63,7 +63,9 @@ impl OciRuntime for Shell {
     }
 
     fn create(&self, _: Target<'_>, call: CreateCall<'_>) -> Result<Created, RuntimeFailure> {
-        let slave = call.console.map(new_terminal);
+        // Unless the test wants a runtime that forgets it.
+        let forgets = self.0.join("no-terminal").exists();
+        let slave = call.console.filter(|_| !forgets).map(new_terminal);
         let stream = |given| copy(slave.as_ref().map_or(given, AsFd::as_fd));
         let child = Launch::program("/bin/sh")
             .args(["-c", "read line <gate; . ./script"])
