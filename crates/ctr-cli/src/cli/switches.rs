@@ -8,6 +8,8 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::parse::boolean::truth;
+
 /// The line without the values of its switches, if it is right then. `parse` says what is wrong with a line.
 pub(super) fn without_values(
     args: &[OsString],
@@ -26,15 +28,6 @@ pub(super) fn without_values(
             Some(next) => without_values(&line, &next, parse),
         }
     })
-}
-
-/// The words of podman and docker.
-fn truth(value: &str) -> Option<bool> {
-    match value {
-        "true" | "True" | "TRUE" | "t" | "T" | "1" => Some(true),
-        "false" | "False" | "FALSE" | "f" | "F" | "0" => Some(false),
-        _ => None,
-    }
 }
 
 /// What clap has refused.

@@ -4,10 +4,15 @@ use crate::error::CommandError;
 
 /// The value in any of Go's forms, which scripts for other engines use.
 pub(crate) fn boolean(flag: &str, text: &str) -> Result<bool, CommandError> {
+    truth(text).ok_or_else(|| CommandError::value(flag, text, "must be true or false"))
+}
+
+/// What a word means; `None` when it is no truth value.
+pub(crate) fn truth(text: &str) -> Option<bool> {
     match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        other => Err(CommandError::value(flag, other, "must be true or false")),
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }
 
