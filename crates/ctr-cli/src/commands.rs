@@ -26,9 +26,12 @@ mod tests;
 pub(crate) mod version;
 pub(crate) mod wait;
 
+use std::cell::OnceCell;
+
 use ctr_core::Engine;
 
 use crate::cli::Globals;
+use crate::config_file::ConfigFile;
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::settings::{self, Patience};
@@ -38,9 +41,32 @@ use crate::settings::{self, Patience};
 pub(crate) struct Context {
     pub(crate) globals: Globals,
     pub(crate) host: Host,
+    /// The configuration file, once somebody has asked for it.
+    file: OnceCell<ConfigFile>,
 }
 
 impl Context {
+    /// What one command is given.
+    pub(crate) fn new(globals: Globals, host: Host) -> Self {
+        Self {
+            globals,
+            host,
+            file: OnceCell::new(),
+        }
+    }
+
+    /// The configuration file, read once for all who ask.
+    ///
+    /// # Errors
+    /// See [`settings::read_config`].
+    pub(crate) fn file(&self) -> Result<&ConfigFile, CommandError> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let read = settings::read_config(&self.globals, &self.host)?;
+        Ok(self.file.get_or_init(|| read))
+    }
+
     /// Opens the engine for a person's command.
     ///
     /// # Errors
@@ -54,7 +80,8 @@ impl Context {
     /// # Errors
     /// An ordinary user, a faulty configuration, a store that cannot be used.
     pub(crate) fn open_patiently(&self, patience: Patience) -> Result<Engine, CommandError> {
-        let config = settings::resolve(&self.globals, &self.host, patience)?;
+        settings::require_root(&self.host)?;
+        let config = settings::resolve(&self.globals, &self.host, self.file()?, patience)?;
         Ok(Engine::open(config)?)
     }
 }

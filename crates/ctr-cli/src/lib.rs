@@ -89,10 +89,7 @@ fn command(args: &[OsString], io: &mut Io) -> (Rule, Result<Outcome, CommandErro
     };
     let rule = parsed.verb.rule();
     let result = log::install(parsed.globals.log_level.as_deref()).and_then(|()| {
-        let context = Context {
-            globals: parsed.globals,
-            host: Host::of_process(args),
-        };
+        let context = Context::new(parsed.globals, Host::of_process(args));
         parsed.verb.run(&context, io)
     });
     (rule, result)

@@ -62,14 +62,13 @@ pub(crate) fn require_root(host: &Host) -> Result<(), CommandError> {
 /// The engine's configuration for this call.
 ///
 /// # Errors
-/// An ordinary user, a faulty configuration file, a runtime that is neither a name nor an absolute path.
+/// A faulty value of the configuration file, a runtime that is neither a name nor an absolute path.
 pub(crate) fn resolve(
     globals: &Globals,
     host: &Host,
+    file: &ConfigFile,
     patience: Patience,
 ) -> Result<EngineConfig, CommandError> {
-    require_root(host)?;
-    let file = read_config(globals, host)?;
     // The file's values were checked when it was read.
     let log = file.log.defaults().map_err(CommandError::failed)?;
     if let Some(name) = &globals.runtime {
@@ -84,7 +83,7 @@ pub(crate) fn resolve(
     };
     let root = directory("--root", &globals.root, ROOT)?;
     let runroot = directory("--runroot", &globals.runroot, RUNROOT)?;
-    let default_runtime = globals.runtime.clone().or(file.default_runtime);
+    let default_runtime = globals.runtime.as_ref().or(file.default_runtime.as_ref());
     let runtimes = Runtimes::new().with(BUILTIN, Arc::new(Builtin::new()));
     Ok(EngineConfig {
         engine_args: engine_args(globals, host, &root, &runroot)?,
@@ -93,12 +92,12 @@ pub(crate) fn resolve(
         program: program(host)?,
         runtimes: file
             .runtimes
-            .into_iter()
-            .flat_map(|(name, programs)| {
-                programs.0.into_iter().map(move |path| (name.clone(), path))
-            })
-            .fold(runtimes, |known, (name, path)| known.path(&name, path)),
-        default_runtime: default_runtime.unwrap_or_else(|| BUILTIN.to_owned()),
+            .iter()
+            .flat_map(|(name, programs)| programs.0.iter().map(move |path| (name, path)))
+            .fold(runtimes, |known, (name, path)| {
+                known.path(name, path.clone())
+            }),
+        default_runtime: default_runtime.map_or(BUILTIN, String::as_str).to_owned(),
         cgroup_parent: CGROUP_PARENT.to_owned(),
         clock: ctr_sys::now_ns,
         log,
@@ -111,16 +110,20 @@ pub(crate) fn resolve(
 /// The keys that detach a client whose flags name none.
 ///
 /// # Errors
-/// A faulty configuration file.
-pub(crate) fn detach_keys(globals: &Globals, host: &Host) -> Result<DetachKeys, CommandError> {
-    let Some(keys) = read_config(globals, host)?.detach_keys else {
+/// Keys that cannot be read.
+pub(crate) fn detach_keys(file: &ConfigFile) -> Result<DetachKeys, CommandError> {
+    let Some(keys) = &file.detach_keys else {
         return Ok(DetachKeys::usual());
     };
     keys.parse()
         .map_err(|refused| CommandError::flag("detach_keys", refused))
 }
 
-fn read_config(globals: &Globals, host: &Host) -> Result<ConfigFile, CommandError> {
+/// The configuration file of this call; an empty one where there need be none.
+///
+/// # Errors
+/// One that is missing where it was asked for, faulty, or writable by others.
+pub(crate) fn read_config(globals: &Globals, host: &Host) -> Result<ConfigFile, CommandError> {
     match &globals.config {
         Some(path) => ConfigFile::read(&host.absolute(path)?, Presence::Required, host.euid),
         None => ConfigFile::read(Path::new(CONFIG), Presence::Optional, host.euid),
@@ -185,8 +188,13 @@ mod tests {
         }
     }
 
+    fn resolution(globals: &Globals) -> Result<EngineConfig, CommandError> {
+        let file = read_config(globals, &host())?;
+        resolve(globals, &host(), &file, Patience::Person)
+    }
+
     fn resolved(globals: &Globals) -> EngineConfig {
-        resolve(globals, &host(), Patience::Person).unwrap()
+        resolution(globals).unwrap()
     }
 
     #[test]
@@ -222,7 +230,7 @@ mod tests {
             config: Some("missing.toml".to_owned()),
             ..Globals::default()
         };
-        let Err(error) = resolve(&globals, &host(), Patience::Person) else {
+        let Err(error) = resolution(&globals) else {
             panic!("accepted")
         };
         expect!["configuration file /home/user/missing.toml: it does not exist"]
@@ -246,10 +254,7 @@ mod tests {
         }
         for bad in ["../x", "a/b", "", "-x", "Crun", "./crun"] {
             globals.runtime = Some(bad.to_owned());
-            assert!(
-                resolve(&globals, &host(), Patience::Person).is_err(),
-                "{bad}"
-            );
+            assert!(resolution(&globals).is_err(), "{bad}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `attach`: the streams of a container that runs.
 
-use ctr_core::{AttachRequest, Container};
+use ctr_core::AttachRequest;
 use ctr_state::StdinMode;
 
 use crate::commands::Context;
@@ -37,24 +37,20 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     let signals = signals::block()?;
     let engine = context.open()?;
     let target = selected.find(&engine)?;
-    client.streams.stdin = stdin(args, &target.container, io)?;
-    let session = target.container.attach(AttachRequest {
+    let locked = target.container.lock("attach")?;
+    client.streams.stdin = stdin(args, locked.config().process.stdin, io);
+    let session = locked.attach(AttachRequest {
         window: Client::window(io),
     })?;
     follow(session, &target.label, client.io(io, &signals), io)
 }
 
 /// Input that the container has no use for is left to whoever else reads it; a person's keys may be those to leave.
-fn stdin(args: &Args, container: &Container<'_>, io: &mut Io) -> Result<Use, CommandError> {
-    let snapshot = container.snapshot()?;
-    let process = &snapshot
-        .config()
-        .map_err(ctr_core::EngineError::from)?
-        .process;
-    let has_use = process.stdin == StdinMode::Open || Client::has_terminal(io);
-    Ok(if has_use && !args.no_stdin {
+fn stdin(args: &Args, mode: StdinMode, io: &mut Io) -> Use {
+    let has_use = mode == StdinMode::Open || Client::has_terminal(io);
+    if has_use && !args.no_stdin {
         Use::Yes
     } else {
         Use::No
-    })
+    }
 }

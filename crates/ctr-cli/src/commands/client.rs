@@ -7,7 +7,7 @@ use ctr_sys::SignalFd;
 use crate::commands::Context;
 use crate::error::CommandError;
 use crate::io::Io;
-use crate::parse::boolean::boolean;
+use crate::parse::boolean::optional;
 use crate::settings;
 
 /// The flags of every attached client.
@@ -27,8 +27,7 @@ impl ClientOptions {
     /// # Errors
     /// A value that is neither true nor false.
     pub(crate) fn passes_signals_on(&self) -> Result<bool, CommandError> {
-        let asked = self.sig_proxy.as_deref();
-        asked.map_or(Ok(false), |text| boolean("--sig-proxy", text))
+        Ok(optional("--sig-proxy", self.sig_proxy.as_deref())?.unwrap_or(false))
     }
 }
 
@@ -109,13 +108,12 @@ impl Client {
         context: &Context,
     ) -> Result<Self, CommandError> {
         let detach_keys = match &options.detach_keys {
-            None => settings::detach_keys(&context.globals, &context.host)?,
+            None => settings::detach_keys(context.file()?)?,
             Some(text) => text
                 .parse()
                 .map_err(|refused| CommandError::flag("--detach-keys", refused))?,
         };
-        let sig_proxy = options.sig_proxy.as_deref();
-        let proxy = if sig_proxy.map_or(Ok(true), |text| boolean("--sig-proxy", text))? {
+        let proxy = if optional("--sig-proxy", options.sig_proxy.as_deref())?.unwrap_or(true) {
             SignalProxy::ToContainer
         } else {
             SignalProxy::EndsSession
@@ -190,10 +188,7 @@ mod tests {
     #[test]
     fn bad_flags_are_named() {
         let refused = |options: ClientOptions| {
-            let context = Context {
-                globals: Globals::default(),
-                host: host(),
-            };
+            let context = Context::new(Globals::default(), host());
             let client = Client::new(&options, Streams::all(Use::No), &context);
             client.unwrap_err().message().to_owned()
         };

@@ -153,13 +153,7 @@ mod tests {
             ..CreateOptions::default()
         };
         change(&mut options);
-        request(
-            &options,
-            &Context {
-                globals: Globals::default(),
-                host: host(),
-            },
-        )
+        request(&options, &Context::new(Globals::default(), host()))
     }
 
     fn refused(change: impl FnOnce(&mut CreateOptions), expected: &Expect) {

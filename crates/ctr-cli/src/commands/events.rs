@@ -7,7 +7,7 @@ use ctr_sys::now_ns;
 use crate::commands::Context;
 use crate::error::{CommandError, Outcome};
 use crate::io::Io;
-use crate::parse::boolean::boolean;
+use crate::parse::boolean::optional;
 use crate::parse::format::{Format, format};
 use crate::parse::time::{moment, moment_ahead};
 use crate::render::events::{json, line};
@@ -45,7 +45,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
     let request = request(args, now_ns())?;
     let format = format(args.format.as_deref())?;
-    let width = if flag("--no-trunc", args.no_trunc.as_deref())? {
+    let width = if optional("--no-trunc", args.no_trunc.as_deref())?.unwrap_or(true) {
         Width::Full
     } else {
         Width::Short
@@ -72,7 +72,8 @@ fn request(args: &Args, now_ns: i64) -> Result<EventsRequest, CommandError> {
     let since_ns = since_ns.map(|text| moment("--since", text, now_ns));
     let until_ns = args.until.as_deref();
     let until_ns = until_ns.map(|text| moment_ahead("--until", text, now_ns));
-    let follow = if flag("--stream", args.stream.as_deref())? && !args.no_stream {
+    let follow = if optional("--stream", args.stream.as_deref())?.unwrap_or(true) && !args.no_stream
+    {
         EventsFollow::Yes
     } else {
         EventsFollow::No
@@ -97,8 +98,4 @@ fn cursor(text: &str) -> Result<Cursor, CommandError> {
     let why = "must be the number of an event; 0 begins with the oldest that is kept";
     text.parse()
         .map_err(|_| CommandError::value("--after", text, why))
-}
-
-fn flag(name: &str, text: Option<&str>) -> Result<bool, CommandError> {
-    text.map_or(Ok(true), |text| boolean(name, text))
 }

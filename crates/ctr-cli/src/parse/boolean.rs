@@ -7,6 +7,11 @@ pub(crate) fn boolean(flag: &str, text: &str) -> Result<bool, CommandError> {
     truth(text).ok_or_else(|| CommandError::value(flag, text, "must be true or false"))
 }
 
+/// The value of a flag that may be absent.
+pub(crate) fn optional(flag: &str, text: Option<&str>) -> Result<Option<bool>, CommandError> {
+    text.map(|text| boolean(flag, text)).transpose()
+}
+
 /// What a word means; `None` when it is no truth value.
 pub(crate) fn truth(text: &str) -> Option<bool> {
     match text {

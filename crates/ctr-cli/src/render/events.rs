@@ -11,16 +11,10 @@ use crate::render::ps::Width;
 
 const NS: i64 = 1_000_000_000;
 
-/// How much of an id is shown when it is shortened.
-const ID_CHARS: usize = 12;
-
 /// `TIME TYPE STATUS ID (image=…, name=…, ATTRIBUTE=…)`, to be escaped.
 pub(crate) fn line(event: &Event, width: Width) -> String {
     let subject = event.subject();
-    let id = match width {
-        Width::Full => &subject.id,
-        Width::Short => subject.id.get(..ID_CHARS).unwrap_or(&subject.id),
-    };
+    let id = width.id(&subject.id);
     let attributes = event.attributes().iter();
     let attributes: Vec<String> = attributes
         .map(|(key, value)| format!(", {key}={value}"))

@@ -37,6 +37,16 @@ pub(crate) enum Width {
     Full,
 }
 
+impl Width {
+    /// An id as it is shown.
+    pub(crate) fn id(self, id: &str) -> &str {
+        match self {
+            Self::Short => id.get(..12).unwrap_or(id),
+            Self::Full => id,
+        }
+    }
+}
+
 /// Whether the table has its first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heading {
@@ -103,10 +113,7 @@ impl Row {
 
     /// The id as the table shows it.
     pub(crate) fn id(&self, width: Width) -> &str {
-        match width {
-            Width::Short => self.id.get(..12).unwrap_or(&self.id),
-            Width::Full => &self.id,
-        }
+        width.id(&self.id)
     }
 
     fn command(&self, width: Width) -> String {
