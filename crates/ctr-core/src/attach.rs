@@ -1,7 +1,5 @@
 //! Attaching to a container that runs: one more client beside those that are there.
 
-use std::time::Duration;
-
 use ctr_events::EventKind;
 use ctr_exec::WindowSize;
 use ctr_monitor::protocol::{AttachRequest as MonitorAttach, CleanupPromise};
@@ -11,10 +9,8 @@ use ctr_sys::Deadline;
 
 use crate::container::{Container, LockedContainer};
 use crate::error::EngineError;
+use crate::init::REPLY_WAIT;
 use crate::session::{AttachedRun, Role, Session};
-
-/// How long a monitor may take to let a client in.
-const REPLY_WAIT: Duration = Duration::from_secs(30);
 
 /// How a client attaches to a container that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +63,14 @@ impl<'e> LockedContainer<'e> {
         Ok(Session::new(self.unlock(), run, client, None))
     }
 
-    fn join(&self, request: AttachRequest) -> Result<MonitorClient, MonitorError> {
+    /// A connection to the monitor of the present run, for `request`.
+    pub(crate) fn monitor(&self, request: &'static str) -> Result<MonitorClient, MonitorError> {
         let client = MonitorClient::connect(&self.engine().run_dir(self.id()))?;
-        let mut client = client.ok_or(MonitorError::Gone { request: "attach" })?;
+        client.ok_or(MonitorError::Gone { request })
+    }
+
+    fn join(&self, request: AttachRequest) -> Result<MonitorClient, MonitorError> {
+        let mut client = self.monitor("attach")?;
         let attach = MonitorAttach {
             cleanup: CleanupPromise::None,
             window: request.window,

@@ -174,6 +174,15 @@ impl Engine {
         Deadline::after(self.config.lock_wait)
     }
 
+    /// When the engine's clock shows `until_ns`; never without one.
+    pub(crate) fn deadline_at(&self, until_ns: Option<i64>) -> Deadline {
+        let Some(until_ns) = until_ns else {
+            return Deadline::never();
+        };
+        let left_ns = until_ns.saturating_sub(self.now_ns());
+        Deadline::after(Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0)))
+    }
+
     pub(crate) fn cgroup_path(&self, id: &ContainerId) -> String {
         format!("{}/{id}", self.config.cgroup_parent.trim_end_matches('/'))
     }

@@ -1,10 +1,8 @@
 //! `events`: what happened, and what happens.
 
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
 
 use ctr_events::{Cursor, Event, Filter, Reader, Watch, Woken};
-use ctr_sys::Deadline;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -119,22 +117,15 @@ impl EventStream<'_> {
                 (_, Some(_)) => return Ok(EventsNext::End),
                 (None, None) => {}
             }
-            let left = self.left();
-            if left == Some(Duration::ZERO) {
+            let deadline = self.engine.deadline_at(self.until_ns);
+            if deadline.expired() {
                 self.end = Some(self.engine.store().last_event()?);
                 continue;
             }
-            let deadline = left.map_or(Deadline::never(), Deadline::after);
             match self.watch.wait(output, deadline)? {
                 Woken::Touched | Woken::TimedOut => {}
                 Woken::ReaderGone => return Ok(EventsNext::ReaderGone),
             }
         }
-    }
-
-    /// The time until the end that was asked for, by the engine's clock.
-    fn left(&self) -> Option<Duration> {
-        let left_ns = self.until_ns?.saturating_sub(self.engine.now_ns());
-        Some(Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0)))
     }
 }

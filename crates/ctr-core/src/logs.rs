@@ -18,9 +18,7 @@ mod tests;
 mod watch;
 
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
 
-use ctr_sys::Deadline;
 use rustix::event::{PollFd, PollFlags};
 
 use self::source::{Ready, Source};
@@ -262,7 +260,7 @@ impl Logs<'_, '_> {
 
     /// Waits for something to happen.
     fn wait(&mut self) -> Result<(), EngineError> {
-        let until = self.until();
+        let until = self.engine.deadline_at(self.request.until_ns);
         if until.expired() {
             return self.sources.iter_mut().try_for_each(Source::end);
         }
@@ -313,15 +311,6 @@ impl Logs<'_, '_> {
         looks
             .into_iter()
             .try_for_each(|(source, ready)| source.look(ready))
-    }
-
-    /// When no more of what comes is wanted.
-    fn until(&self) -> Deadline {
-        let Some(until_ns) = self.request.until_ns else {
-            return Deadline::never();
-        };
-        let left = until_ns.saturating_sub(self.engine.now_ns());
-        Deadline::after(Duration::from_nanos(u64::try_from(left).unwrap_or(0)))
     }
 }
 

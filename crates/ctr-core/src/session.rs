@@ -80,6 +80,7 @@ pub(crate) struct AttachedRun {
     generation: u64,
     init: Option<PidStamp>,
     terminal: Terminal,
+    stop_signal: Signal,
     /// Whether the streams are the monitor's to copy, or the container's own.
     streams: Copied,
     role: Role,
@@ -99,6 +100,7 @@ impl AttachedRun {
             generation: container.record().generation(),
             init: container.record().init(),
             terminal: container.config().process.terminal,
+            stop_signal: container.config().stop_signal,
             streams: match container.config().log.driver {
                 LogDriver::Passthrough => Copied::No,
                 LogDriver::None | LogDriver::K8sFile | LogDriver::Journald => Copied::Yes,

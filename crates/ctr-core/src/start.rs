@@ -4,8 +4,8 @@ use std::os::fd::BorrowedFd;
 
 use ctr_events::EventKind;
 use ctr_exec::WindowSize;
+use ctr_monitor::MonitorClient;
 use ctr_monitor::protocol::{AttachRequest as MonitorAttach, CleanupPromise};
-use ctr_monitor::{MonitorClient, MonitorError};
 use ctr_state::{IntentKind, Status, Trigger};
 use ctr_sys::{Child, Deadline, SignalFd};
 
@@ -152,9 +152,7 @@ impl<'e> LockedContainer<'e> {
             }
         }
         let (client, monitor) = if self.status() == Status::Created {
-            let run_dir = self.engine().run_dir(self.id());
-            let client = MonitorClient::connect(&run_dir)?;
-            (client.ok_or(MonitorError::Gone { request: "start" })?, None)
+            (self.monitor("start")?, None)
         } else {
             let (client, monitor) = self.init(Init {
                 next: IntentKind::Start,

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
@@ -79,15 +80,12 @@ impl<'a> Source<'a> {
         let Some(input) = self.readable() else {
             return;
         };
-        let mut buffer = vec![0; MAX_PAYLOAD];
-        match rustix::io::read(input, &mut buffer) {
+        let mut buffer = Vec::with_capacity(MAX_PAYLOAD);
+        match rustix::io::read(input, spare_capacity(&mut buffer)) {
             Err(Errno::AGAIN | Errno::INTR) => {}
             // A closed or unreadable input is an empty one.
             Ok(0) | Err(_) => self.end(),
-            Ok(count) => {
-                buffer.truncate(count);
-                self.take(buffer);
-            }
+            Ok(_) => self.take(buffer),
         }
     }
 

@@ -3,23 +3,15 @@
 use crate::error::MonitorError;
 use crate::protocol::Reply;
 
-/// A message of the monitor.
-///
-/// # Errors
-/// [`MonitorError::BadAnswer`] when it is not of the protocol.
-pub(crate) fn parse_reply(bytes: &[u8]) -> Result<Reply, MonitorError> {
-    serde_json::from_slice(bytes).map_err(|error| MonitorError::BadAnswer {
-        why: error.to_string(),
-    })
-}
-
 impl Reply {
     /// Parses a message frame.
     ///
     /// # Errors
     /// [`MonitorError::BadAnswer`] when it is not of the protocol.
     pub fn parse(bytes: &[u8]) -> Result<Self, MonitorError> {
-        parse_reply(bytes)
+        serde_json::from_slice(bytes).map_err(|error| MonitorError::BadAnswer {
+            why: error.to_string(),
+        })
     }
 }
 

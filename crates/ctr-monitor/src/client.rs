@@ -10,7 +10,7 @@ use ctr_sys::{
     protected_executable, seqpacket_pair, wait_either, wait_readable,
 };
 
-use crate::answer::{gone, parse_reply, unexpected, would_block};
+use crate::answer::{gone, unexpected, would_block};
 use crate::error::MonitorError;
 use crate::files;
 use crate::protocol::{
@@ -239,7 +239,7 @@ impl MonitorClient {
             }
             match self.receiver.receive(self.connection.as_fd())? {
                 Frame::End => return Err(MonitorError::Gone { request: verb }),
-                Frame::Message(bytes, fds) => match parse_reply(&bytes)? {
+                Frame::Message(bytes, fds) => match Reply::parse(&bytes)? {
                     Reply::Failed(failure) => return Err(failure.into()),
                     // Not an answer: it belongs to the attached streams.
                     Reply::Exit(_) | Reply::Dropped { .. } => {

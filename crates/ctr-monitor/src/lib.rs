@@ -32,7 +32,7 @@ mod serve;
 
 pub use client::{MonitorClient, MonitorLaunch};
 pub use error::MonitorError;
-pub use log_number::log_number;
+pub use log_number::{log_number, older_log};
 pub use record::{ExitRecord, ExitReport, StartSeen};
 pub use serve::{RuntimeResolver, serve};
 

@@ -131,9 +131,9 @@ impl JournalReader {
         }
     }
 
-    fn take(&mut self, entry: Entry) {
-        if let Some(cursor) = &entry.cursor {
-            self.cursor = Some(cursor.clone());
+    fn take(&mut self, mut entry: Entry) {
+        if let Some(cursor) = entry.cursor.take() {
+            self.cursor = Some(cursor);
         }
         let Some(item) = entry.into_item(self.period) else {
             return;

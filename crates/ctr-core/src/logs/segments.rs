@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use ctr_monitor::log_number;
+use ctr_monitor::{log_number, older_log};
 use rustix::fs::OFlags;
 
 use super::LogMissed;
@@ -96,12 +96,10 @@ impl Location {
     }
 
     fn numbered(&self, number: u32) -> PathBuf {
-        if number == 0 {
-            return self.path.clone();
+        match number {
+            0 => self.path.clone(),
+            older => older_log(&self.path, older),
         }
-        let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{number}"));
-        name.into()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
-use ctr_state::{LogConfig, LogDriver};
+use ctr_state::{LogDriver, Snapshot};
 use ctr_sys::{Deadline, SysError};
 
 use super::file::{Extent, FileReader};
@@ -61,7 +61,7 @@ impl<'e> Source<'e> {
             super::FollowLog::No => Extent::Present,
             super::FollowLog::Yes { .. } => Extent::Growing,
         };
-        let reader = reader(container, log, extent, request)?;
+        let reader = reader(&snapshot, extent, request)?;
         Ok(Self {
             path: log.path.clone(),
             reader,
@@ -162,8 +162,7 @@ pub(super) struct Ready {
 }
 
 fn reader(
-    container: &Container<'_>,
-    log: &LogConfig,
+    snapshot: &Snapshot,
     extent: Extent,
     request: &LogRequest<'_>,
 ) -> Result<Reader, EngineError> {
@@ -171,9 +170,10 @@ fn reader(
         since_ns: request.since_ns,
         until_ns: request.until_ns,
     };
+    let log = &snapshot.config()?.log;
     match log.driver {
         LogDriver::None | LogDriver::Passthrough => Err(EngineError::NoLogs {
-            name: container.name()?,
+            name: snapshot.name().to_string(),
             driver: log.driver.name(),
         }),
         LogDriver::K8sFile => {
@@ -188,7 +188,7 @@ fn reader(
             Ok(Reader::File(Box::new(reader)))
         }
         LogDriver::Journald => {
-            let reader = JournalReader::open(container.id(), extent, period, request.tail)?;
+            let reader = JournalReader::open(snapshot.id(), extent, period, request.tail)?;
             Ok(Reader::Journal(Box::new(reader)))
         }
     }

@@ -317,12 +317,7 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
         };
         match self.kill_at {
             None => {
-                let snapshot = match self.session.container.snapshot() {
-                    // Somebody has removed it while this client waited for its reader.
-                    Err(error) if error.is_not_found() => return Ok(None),
-                    found => found?,
-                };
-                init.signal(snapshot.config()?.stop_signal)?;
+                init.signal(self.session.run.stop_signal)?;
                 self.kill_at = Some(Deadline::after(READER_GONE));
             }
             Some(at) if at.expired() => {

@@ -189,7 +189,9 @@ impl Log {
                 // Stuck where it is, it may die later than it is killed; it is not waited for.
                 writer.kill(Signal::KILL).ok();
             }
-            while let Ok(Feed::Output { bytes, .. }) = feed::receive(queue.theirs.as_fd(), Wait::No)
+            let mut buffer = vec![0; feed::MAX_PACKET];
+            while let Ok(Feed::Output { bytes, .. }) =
+                feed::receive(queue.theirs.as_fd(), &mut buffer, Wait::No)
             {
                 self.dropped += bytes.len() as u64;
             }

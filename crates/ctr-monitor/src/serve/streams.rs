@@ -12,6 +12,7 @@ use std::time::Duration;
 use ctr_exec::frames::{MAX_PAYLOAD, Stream};
 use ctr_exec::{Console, ExecError, WindowSize};
 use ctr_sys::{SysError, SysResult};
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -157,17 +158,14 @@ impl Streams {
     pub(super) fn read(&mut self, stream: Stream) -> Option<Vec<u8>> {
         let slot = self.slot(stream)?;
         let fd = slot.as_ref()?;
-        let mut buffer = vec![0; MAX_PAYLOAD];
-        match rustix::io::read(fd, &mut buffer) {
+        let mut buffer = Vec::with_capacity(MAX_PAYLOAD);
+        match rustix::io::read(fd, spare_capacity(&mut buffer)) {
             Ok(0) => {
                 // Every writer has closed it: no more will come.
                 *slot = None;
                 None
             }
-            Ok(count) => {
-                buffer.truncate(count);
-                Some(buffer)
-            }
+            Ok(_) => Some(buffer),
             Err(Errno::AGAIN | Errno::INTR) => None,
             // A terminal that was hung up says so by an error.
             Err(_) => {

@@ -9,18 +9,21 @@ use rustix::net::{RecvFlags, SendFlags};
 /// Kind and number (a time, or a count of bytes) come before the bytes of a packet.
 const HEAD: usize = 9;
 
+/// No packet has more bytes.
+pub(super) const MAX_PACKET: usize = HEAD + MAX_PAYLOAD;
+
 const STDOUT: u8 = 0;
 const STDERR: u8 = 1;
 const GAP: u8 = 2;
 
 /// A packet for the writer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Feed {
+pub(super) enum Feed<'b> {
     /// Output, and when it was read, in nanoseconds since 1970 UTC.
     Output {
         time_ns: i64,
         stream: Stream,
-        bytes: Vec<u8>,
+        bytes: &'b [u8],
     },
     /// So many bytes of output were never handed over.
     Gap { bytes: u64 },
@@ -65,10 +68,13 @@ pub(super) enum Wait {
     No,
 }
 
-/// The next packet.
-pub(super) fn receive(socket: BorrowedFd<'_>, wait: Wait) -> Result<Feed, Errno> {
-    let mut buffer = vec![0; HEAD + MAX_PAYLOAD];
-    let count = receive_into(socket, &mut buffer, wait)?;
+/// The next packet, in a buffer of [`MAX_PACKET`] bytes.
+pub(super) fn receive<'b>(
+    socket: BorrowedFd<'_>,
+    buffer: &'b mut [u8],
+    wait: Wait,
+) -> Result<Feed<'b>, Errno> {
+    let count = receive_into(socket, buffer, wait)?;
     let Some((&[kind, ref number @ ..], bytes)) = buffer[..count].split_first_chunk::<HEAD>()
     else {
         return Ok(Feed::End);
@@ -83,7 +89,6 @@ pub(super) fn receive(socket: BorrowedFd<'_>, wait: Wait) -> Result<Feed, Errno>
         _ => Stream::Stdout,
     };
     let time_ns = i64::from_le_bytes(*number);
-    let bytes = bytes.to_vec();
     Ok(Feed::Output {
         time_ns,
         stream,

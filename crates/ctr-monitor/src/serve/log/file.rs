@@ -14,7 +14,7 @@ use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::Errno;
 
 use super::record::{self, OVERHEAD, Piece, pieces};
-use crate::log_number::{log_number, set_log_number};
+use crate::log_number::{log_number, older_log, set_log_number};
 
 /// A limit below this many bytes of text a record is not kept to the byte: cutting lines to nothing helps nobody.
 const SHORTEST: usize = 64;
@@ -199,9 +199,7 @@ impl FileLog {
     }
 
     fn aside(&self, number: u32) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{number}"));
-        name.into()
+        older_log(&self.path, number)
     }
 }
 

@@ -66,13 +66,14 @@ pub(super) fn run(socket: BorrowedFd<'_>, driver: Driver) -> i32 {
         lost: 0,
     };
     let mut reported = 0;
+    let mut buffer = vec![0; feed::MAX_PACKET];
     loop {
-        match feed::receive(socket, Wait::Yes) {
+        match feed::receive(socket, &mut buffer, Wait::Yes) {
             Ok(Feed::Output {
                 time_ns,
                 stream,
                 bytes,
-            }) => writer.write(&rfc3339(time_ns), stream, &bytes),
+            }) => writer.write(&rfc3339(time_ns), stream, bytes),
             Ok(Feed::Gap { bytes }) => writer.miss(Loss {
                 bytes,
                 why: TOO_SLOW.to_owned(),
