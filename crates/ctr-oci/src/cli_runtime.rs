@@ -244,6 +244,13 @@ impl CliRuntime {
         socket.map_err(|error| self.failed(operation, &error))
     }
 
+    /// A call that has no answer but its success.
+    fn order(&self, target: Target<'_>, call: RuntimeCall<'_>) -> Result<(), RuntimeFailure> {
+        let operation = call.operation();
+        let reply = self.call(target, call, Streams::Collected)?;
+        reply.success(&self.config.name, operation).map(drop)
+    }
+
     /// A call that makes a process, and its pid.
     fn hand_over(
         &self,

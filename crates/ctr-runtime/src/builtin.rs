@@ -163,6 +163,15 @@ fn failure(error: RuntimeError, operation: &str) -> RuntimeFailure {
     error.into_failure(BUILTIN, operation)
 }
 
+/// What came out of the helper of `operation`.
+fn pid_of(made: Result<Answer>, operation: &str) -> std::result::Result<i32, RuntimeFailure> {
+    match made {
+        Ok(Answer::Made { pid }) => Ok(pid),
+        Ok(Answer::Failed(failure)) => Err(failure),
+        Err(error) => Err(failure(error, operation)),
+    }
+}
+
 impl OciRuntime for Builtin {
     fn name(&self) -> &str {
         BUILTIN
@@ -180,11 +189,7 @@ impl OciRuntime for Builtin {
         let made = in_helper(target.deadline, "creating the container", stdio, || {
             self.create_here(target, call).map(|Created { pid }| pid)
         });
-        match made {
-            Ok(Answer::Made { pid }) => Ok(Created { pid }),
-            Ok(Answer::Failed(failure)) => Err(failure),
-            Err(error) => Err(failure(error, "create")),
-        }
+        pid_of(made, "create").map(|pid| Created { pid })
     }
 
     /// As [`Builtin::create`], with the process in place of the first one.
@@ -197,11 +202,7 @@ impl OciRuntime for Builtin {
         let made = in_helper(target.deadline, "executing the process", stdio, || {
             self.exec_here(target, call).map(|Executed { pid }| pid)
         });
-        match made {
-            Ok(Answer::Made { pid }) => Ok(Executed { pid }),
-            Ok(Answer::Failed(failure)) => Err(failure),
-            Err(error) => Err(failure(error, "exec")),
-        }
+        pid_of(made, "exec").map(|pid| Executed { pid })
     }
 
     fn pause(&self, target: Target<'_>) -> std::result::Result<(), RuntimeFailure> {

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 use ctr_oci::{Executed, RuntimeStatus, Target};
-use ctr_sys::{CgroupMode, Cgroups, PidRef, Root, Signal, Sync, replace_file};
+use ctr_sys::{CgroupMode, PidRef, Root, Signal, Sync, replace_file};
 use libcontainer::container::builder::ContainerBuilder;
 use oci_spec::runtime::Process;
 
@@ -138,7 +138,7 @@ fn root_of(init: &PidRef) -> Result<Root> {
 /// The group of the first process below that of the container, if it has moved (a service manager does): on cgroup v2 a group with
 /// others below it takes no process.
 fn group_below(record: &Record, init: &PidRef) -> Result<Option<String>> {
-    if Cgroups::detect()?.mode() != CgroupMode::Unified {
+    if !CgroupMode::is_unified()? {
         return Ok(None);
     }
     let path = PathBuf::from(format!("/proc/{}/cgroup", init.stamp().pid));

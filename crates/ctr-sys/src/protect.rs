@@ -15,6 +15,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Mode, OFlags, SealFlags, StatVfsMountFlags, StatxFlags};
 
 use crate::error::{Context, SysError, SysResult};
+use crate::kernel_file;
 use crate::mount::{DetachedMount, LayerSync, MountAttributes, OverlayLayers, Recursion};
 use crate::raw::{self, Executable, PointerArray};
 
@@ -89,7 +90,7 @@ fn is_protected(file: BorrowedFd<'_>) -> SysResult<bool> {
     let found = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
     let mount = found.context("look at", name)?.stx_mnt_id.to_string();
     let table = "/proc/self/mountinfo";
-    let text = std::fs::read(table).context("read", || table.to_owned())?;
+    let text = kernel_file::read(table).context("read", || table.to_owned())?;
     let text = String::from_utf8_lossy(&text);
     let mut ids = text.lines().filter_map(|line| line.split(' ').next());
     Ok(!ids.any(|id| id == mount))

@@ -56,14 +56,12 @@ impl OciRuntime for CliRuntime {
 
     fn pause(&self, target: Target<'_>) -> Result<(), RuntimeFailure> {
         let id = self.id("pause", target)?;
-        let reply = self.call(target, RuntimeCall::Pause { id }, Streams::Collected)?;
-        reply.success(&self.config.name, "pause").map(drop)
+        self.order(target, RuntimeCall::Pause { id })
     }
 
     fn resume(&self, target: Target<'_>) -> Result<(), RuntimeFailure> {
         let id = self.id("resume", target)?;
-        let reply = self.call(target, RuntimeCall::Resume { id }, Streams::Collected)?;
-        reply.success(&self.config.name, "resume").map(drop)
+        self.order(target, RuntimeCall::Resume { id })
     }
 
     fn processes(&self, target: Target<'_>) -> Result<Vec<i32>, RuntimeFailure> {
@@ -74,8 +72,7 @@ impl OciRuntime for CliRuntime {
 
     fn start(&self, target: Target<'_>) -> Result<(), RuntimeFailure> {
         let id = self.id("start", target)?;
-        let reply = self.call(target, RuntimeCall::Start { id }, Streams::Collected)?;
-        reply.success(&self.config.name, "start").map(drop)
+        self.order(target, RuntimeCall::Start { id })
     }
 
     fn state(&self, target: Target<'_>) -> Result<RuntimeState, RuntimeFailure> {
@@ -91,9 +88,7 @@ impl OciRuntime for CliRuntime {
         scope: KillScope,
     ) -> Result<(), RuntimeFailure> {
         let id = self.id("kill", target)?;
-        let kill = RuntimeCall::Kill { id, signal, scope };
-        let reply = self.call(target, kill, Streams::Collected)?;
-        reply.success(&self.config.name, "kill").map(drop)
+        self.order(target, RuntimeCall::Kill { id, signal, scope })
     }
 
     fn delete(&self, target: Target<'_>, mode: DeleteMode) -> Result<(), RuntimeFailure> {

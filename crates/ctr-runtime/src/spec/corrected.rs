@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ctr_oci::DEFAULT_UMASK;
 use ctr_sys::{FileKind, Root};
 use oci_spec::runtime::{Capabilities, LinuxCapabilities, Process, Spec};
 
@@ -10,8 +11,6 @@ use crate::error::{Result, RuntimeError};
 
 /// Larger user databases of a container are not searched for a home directory.
 const PASSWD_LIMIT: u64 = 10 << 20;
-/// The umask of a process whose specification names none.
-const DEFAULT_UMASK: u32 = 0o022;
 
 /// Makes it what the library understands rightly.
 pub(super) fn correct(spec: &mut Spec, bundle: &Path) -> Result<()> {
