@@ -16,7 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ctr-events", &["ctr-sys"]),
     ("ctr-state", &["ctr-sys", "ctr-events"]),
     ("ctr-oci", &["ctr-sys"]),
-    ("ctr-exec", &["ctr-sys", "ctr-oci"]),
+    ("ctr-exec", &["ctr-sys"]),
     ("ctr-rootfs", &["ctr-sys"]),
     ("ctr-monitor", &["ctr-sys", "ctr-oci", "ctr-exec"]),
     ("ctr-runtime", &["ctr-sys", "ctr-oci"]),

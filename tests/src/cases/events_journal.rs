@@ -11,7 +11,6 @@ use crate::cases::events::objects;
 use crate::harness::case::cases;
 use crate::harness::env::Env;
 use crate::harness::program::Running;
-use crate::harness::tree::write;
 
 cases! {
     Full followers_see_every_number_once,
@@ -100,9 +99,8 @@ fn numbers(text: &str) -> Result<Vec<u64>> {
 }
 
 fn events_that_are_gone_are_reported(env: &Env) -> Result<()> {
-    let config = env.name("ctr.toml");
-    write(&env.path("ctr.toml"), "[events]\nkeep = 100\n")?;
-    let ctr = |words: &[&str]| env.ctr(&[&["--config", &config], words].concat());
+    let [flag, file] = env.configured("[events]\nkeep = 100\n")?;
+    let ctr = |words: &[&str]| env.ctr(&[&[&*flag, &*file], words].concat());
     let rootfs = env.rootfs();
     ctr(&[
         "run",

@@ -32,7 +32,8 @@ cases! {
 /// A container that has run to its end.
 fn ended(env: &Env, name: &str, flags: &[&str], script: &str) -> Result<()> {
     env.create(name, flags, &["sh", "-c", script])?;
-    env.ctr(&["start", "-a", name])?;
+    let output = env.ctr(&["start", "-a", name])?;
+    ensure!(output.code == 0, "{output}");
     Ok(())
 }
 
@@ -107,9 +108,12 @@ fn lines_of_a_time(env: &Env) -> Result<()> {
 fn several_containers(env: &Env) -> Result<()> {
     let first = env.create("a", &[], &["echo", "from a"])?;
     let second = env.create("b", &[], &["sh", "-c", "echo from b; echo to stderr >&2"])?;
-    for name in ["a", "b"] {
-        env.ctr(&["start", "-a", name])?.ok().ok();
-    }
+    env.ctr(&["start", "-a", "a"])?.prints("from a\n")?;
+    let started = env.ctr(&["start", "-a", "b"])?;
+    ensure!(
+        started.code == 0 && started.err() == "to stderr\n",
+        "{started}"
+    );
     let output = env.ctr(&["logs", "a", "b"])?;
     let (a, b) = (&first[..12], &second[..12]);
     ensure!(
@@ -161,9 +165,7 @@ fn follow_ends_without_a_reader(env: &Env) -> Result<()> {
 }
 
 fn follow_shows_what_comes(env: &Env) -> Result<()> {
-    let dir = env.path("out");
-    tree::directory(&dir, 0o777)?;
-    let volume = format!("{}:/out", dir.display());
+    let (dir, volume) = env.out()?;
     let script = "echo old; while [ ! -e /out/go ]; do sleep 0.05; done; printf ne; printf w";
     env.detached("f", &["-v", &volume], script)?;
     env.wait_for_log("f", "old")?;
@@ -205,9 +207,7 @@ fn forged_records(env: &Env) -> Result<()> {
 }
 
 fn bytes_come_back_as_they_were(env: &Env) -> Result<()> {
-    let dir = env.path("out");
-    tree::directory(&dir, 0o777)?;
-    let volume = format!("{}:/out", dir.display());
+    let (dir, volume) = env.out()?;
     let script = "{ head -c 64000000 /dev/zero | tr '\\0' x; echo; head -c 3000000 /dev/urandom; \
         head -c 100000 /dev/zero; } | tee /out/copy";
     env.create("b", &["-v", &volume], &["sh", "-c", script])?;
@@ -321,12 +321,10 @@ fn bad_log_options(env: &Env) -> Result<()> {
 }
 
 fn defaults_of_the_configuration(env: &Env) -> Result<()> {
-    let config = env.path("ctr.toml");
-    tree::write(&config, "[log]\nmax_size = \"20k\"\nmax_file = 5\n")?;
-    tree::mode(&config, 0o600)?;
-    let (config, rootfs) = (config.to_string_lossy().into_owned(), env.rootfs());
+    let [flag, file] = env.configured("[log]\nmax_size = \"20k\"\nmax_file = 5\n")?;
+    let rootfs = env.rootfs();
     let create = |name: &str, flags: &[&str]| {
-        let before = ["--config", &config, "create", "--name", name];
+        let before = [&*flag, &file, "create", "--name", name];
         env.ctr(&[&before, flags, &["--rootfs", &rootfs, "true"]].concat())?
             .id()
     };

@@ -65,16 +65,16 @@ fn limits_hold_while_much_is_written(env: &Env) -> Result<()> {
 
 fn a_full_disk_stops_nobody_and_is_counted(env: &Env) -> Result<()> {
     const SAID: usize = 5_000_000;
-    let (disk, out) = (env.path("disk"), env.path("out"));
+    let disk = env.path("disk");
     tree::directory(&disk, 0o755)?;
-    tree::directory(&out, 0o777)?;
+    let (out, volume) = env.out()?;
     // The small disk is mounted in a mount namespace of the command and of its monitor.
     let mount = format!(
         "mount -t tmpfs -o size=200k small {}; exec \"$@\"",
         disk.display()
     );
     let option = format!("path={}", disk.join("x.log").display());
-    let (volume, rootfs) = (format!("{}:/out", out.display()), env.rootfs());
+    let rootfs = env.rootfs();
     let script = format!(
         "while [ ! -e /out/begin ]; do sleep 0.05; done; yes 123456789 | head -c {SAID}; touch /out/written; \
          while [ ! -e /out/go ]; do sleep 0.05; done; echo after; sleep 1000"
@@ -155,9 +155,7 @@ fn writer(monitor: i32) -> Result<Option<Process>> {
 
 fn a_writer_that_stands_still_stops_nobody(env: &Env) -> Result<()> {
     const SAID: usize = 3_000_000;
-    let out = env.path("out");
-    tree::directory(&out, 0o777)?;
-    let volume = format!("{}:/out", out.display());
+    let (out, volume) = env.out()?;
     let wait_for = |name: &str| format!("while [ ! -e /out/{name} ]; do sleep 0.05; done");
     let script = format!(
         "echo 12345; {}; yes 123456789 | head -c {SAID}; touch /out/written; {}; echo after; {}; \
@@ -200,9 +198,7 @@ fn a_writer_that_stands_still_stops_nobody(env: &Env) -> Result<()> {
 }
 
 fn a_killed_writer_is_replaced(env: &Env) -> Result<()> {
-    let dir = env.path("out");
-    tree::directory(&dir, 0o777)?;
-    let volume = format!("{}:/out", dir.display());
+    let (dir, volume) = env.out()?;
     let script = "while [ ! -e /out/speak ]; do sleep 0.05; done; echo one; \
         while [ ! -e /out/go ]; do sleep 0.05; done; echo two; sleep 1000";
     env.detached("w", &["-v", &volume], script)?;
@@ -230,10 +226,8 @@ fn a_killed_writer_is_replaced(env: &Env) -> Result<()> {
 }
 
 fn a_follower_that_is_too_slow_is_told(env: &Env) -> Result<()> {
-    let out = env.path("out");
-    tree::directory(&out, 0o777)?;
+    let (out, volume) = env.out()?;
     for files in ["1", "2"] {
-        let volume = format!("{}:/out", out.display());
         let files = format!("max-file={files}");
         let flags = [
             "--log-opt",

@@ -83,14 +83,6 @@ fn writable_by_others(env: &Env) -> Result<()> {
         .refused(125, &[&path])
 }
 
-/// The words before a verb for a configuration file with this text.
-fn configured(env: &Env, text: &str) -> Result<[String; 2]> {
-    let file = env.path("ctr.toml");
-    write(&file, text)?;
-    mode(&file, 0o600)?;
-    Ok(["--config".to_owned(), file.to_string_lossy().into_owned()])
-}
-
 fn copy_of_runc(env: &Env, name: &str) -> Result<String> {
     let copy = env.path(name);
     copy_program(&find("runc")?, &copy)?;
@@ -102,18 +94,15 @@ fn configured_names(env: &Env) -> Result<()> {
     let good = copy_of_runc(env, "runc-good")?;
     let none = env.path("none").to_string_lossy().into_owned();
     let text = format!("default_runtime = \"mine\"\n[runtimes]\nmine = [\"{none}\", \"{good}\"]\n");
-    let [flag, file] = configured(env, &text)?;
+    let [flag, file] = env.configured(&text)?;
     let before = [flag.as_str(), file.as_str(), "--runtime", "mine"];
     env.run(&before, &["echo", "x"])?.prints("x\n")?;
     let open = fake(env, "open", "exit 1")?;
     mode(&open, 0o777)?;
     let open = open.to_string_lossy().into_owned();
-    configured(
-        env,
-        &format!("[runtimes]\nmine = [\"{open}\", \"{good}\"]\n"),
-    )?;
+    env.configured(&format!("[runtimes]\nmine = [\"{open}\", \"{good}\"]\n"))?;
     env.run(&before, &["true"])?.refused(125, &[&open])?;
-    configured(env, &format!("[runtimes]\nmine = \"{none}\"\n"))?;
+    env.configured(&format!("[runtimes]\nmine = \"{none}\"\n"))?;
     env.run(&before, &["true"])?
         .refused(125, &["mine", &none])?;
     for (text, part) in [
@@ -123,7 +112,7 @@ fn configured_names(env: &Env) -> Result<()> {
         ("[runtimes]\n\"../x\" = \"/bin/sh\"\n", "../x"),
         ("[runtimes]\nbuiltin = \"/bin/sh\"\n", "builtin"),
     ] {
-        configured(env, text)?;
+        env.configured(text)?;
         env.run(&before, &["true"])?.refused(125, &[&file, part])?;
     }
     Ok(())
@@ -132,11 +121,11 @@ fn configured_names(env: &Env) -> Result<()> {
 /// A container stays with the program that its name meant when it was created.
 fn kept_when_the_name_means_another(env: &Env) -> Result<()> {
     let first = copy_of_runc(env, "runc-first")?;
-    let [flag, file] = configured(env, &format!("[runtimes]\nmine = \"{first}\"\n"))?;
+    let [flag, file] = env.configured(&format!("[runtimes]\nmine = \"{first}\"\n"))?;
     let before = [flag.as_str(), file.as_str(), "--runtime", "mine"];
     env.create("k", &before, &["echo", "kept"])?;
     let bad = fake(env, "other", "echo wrong runtime >&2; exit 1")?;
-    configured(env, &format!("[runtimes]\nmine = \"{}\"\n", bad.display()))?;
+    env.configured(&format!("[runtimes]\nmine = \"{}\"\n", bad.display()))?;
     let config = [flag.as_str(), file.as_str()];
     let ctr = |words: &[&str]| env.ctr(&[&config, words].concat());
     ctr(&["start", "k"])?.prints("k\n")?;
@@ -156,7 +145,7 @@ fn told_by_info(env: &Env) -> Result<()> {
     write(Path::new(&text), "text")?;
     let good = copy_of_runc(env, "runc-good")?;
     let config = format!("[runtimes]\nbad = \"{text}\"\nmine = \"{good}\"\n");
-    let [flag, file] = configured(env, &config)?;
+    let [flag, file] = env.configured(&config)?;
     let text = env.ctr(&[&flag, &file, "info", "--format", "json"])?.ok()?;
     let info: serde_json::Value = serde_json::from_str(&text).context("parse info")?;
     let runtimes = info["runtimes"].as_array().context("no runtimes")?;

@@ -13,7 +13,7 @@ use super::leaks::{Before, MountScope, Place};
 use super::output::Output;
 use super::program::{Call, Running};
 use super::terminal::{SIZE, Size, Terminal};
-use super::tree::{MountPoints, directory, make_root, remove};
+use super::tree::{MountPoints, directory, make_root, mode, remove, write};
 use super::{process, wait};
 
 /// The environment of one case.
@@ -67,6 +67,22 @@ impl Env {
     /// The same as text.
     pub(crate) fn name(&self, name: &str) -> String {
         self.path(name).to_string_lossy().into_owned()
+    }
+
+    /// A directory that a container has as `/out`, and the value of the `--volume` that comes with it.
+    pub(crate) fn out(&self) -> Result<(PathBuf, String)> {
+        let path = self.path("out");
+        directory(&path, 0o777)?;
+        let volume = format!("{}:/out", path.display());
+        Ok((path, volume))
+    }
+
+    /// The words before a verb for a configuration file with this text.
+    pub(crate) fn configured(&self, text: &str) -> Result<[String; 2]> {
+        let file = self.path("ctr.toml");
+        write(&file, text)?;
+        mode(&file, 0o600)?;
+        Ok(["--config".to_owned(), self.name("ctr.toml")])
     }
 
     /// The `--root` of the case.

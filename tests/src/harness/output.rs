@@ -136,6 +136,11 @@ fn cut(text: &str) -> String {
     }
 }
 
+/// Whether a letter could move a terminal's cursor or turn a line around.
+pub(crate) fn is_harmful(letter: char) -> bool {
+    (letter.is_control() && letter != '\n') || letter == '\u{202e}'
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
