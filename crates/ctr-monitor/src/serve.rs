@@ -252,7 +252,7 @@ impl<'a> Monitor<'a> {
 
     /// After the exit: nobody is left who must still be told something or has promised to clean up.
     fn is_over(&self) -> bool {
-        self.exit.is_some() && self.clients.are_done(self.cleanup)
+        self.exit.is_some() && self.clients.are_done(self.patience())
     }
 
     /// Which of signals, listener, first process and log are ready.

@@ -8,7 +8,7 @@ use ctr_exec::frames::{self, Frame, MAX_PAYLOAD, Receiver, Stream};
 use ctr_sys::{Deadline, SysError, peer_uid};
 use rustix::event::{PollFd, PollFlags};
 
-use super::patience::{Patience, Promise};
+use super::patience::Patience;
 use super::streams::Input;
 use crate::error::MonitorError;
 use crate::protocol::{CleanupPromise, Reply};
@@ -363,12 +363,12 @@ impl Client {
         }
     }
 
-    /// Whether the monitor need not stay for it. `promise`: whether somebody still has to clean up.
-    pub(super) fn is_done(&self, promise: Promise) -> bool {
+    /// Whether the monitor need not stay for it. An owner promised to clean up, and is waited for until somebody has.
+    pub(super) fn is_done(&self, patience: Patience) -> bool {
         match self.role {
             _ if self.connection.is_none() => true,
             Role::Dropped { .. } => true,
-            Role::Owner => self.queue.is_empty() && promise == Promise::Kept,
+            Role::Owner => self.queue.is_empty() && patience == Patience::Cleaned,
             Role::Caller | Role::Observer => self.queue.is_empty(),
         }
     }

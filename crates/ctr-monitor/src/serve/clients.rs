@@ -14,9 +14,8 @@ use ctr_exec::frames::{Frame, Receiver, Stream};
 use rustix::event::PollFd;
 use std::time::Duration;
 
-use super::cleanup::Cleanup;
 use super::client::Client;
-use super::patience::{Patience, Promise};
+use super::patience::Patience;
 use super::streams::{Input, ReadOutput};
 use crate::protocol::{CleanupPromise, Reply};
 
@@ -145,11 +144,7 @@ impl Clients {
     }
 
     /// Whether the monitor may end: everybody has what was for them, and nobody still has to keep a promise.
-    pub(super) fn are_done(&self, cleanup: Cleanup) -> bool {
-        let promise = match cleanup {
-            Cleanup::Command => Promise::Open,
-            Cleanup::Nobody => Promise::Kept,
-        };
-        self.list.iter().all(|client| client.is_done(promise))
+    pub(super) fn are_done(&self, patience: Patience) -> bool {
+        self.list.iter().all(|client| client.is_done(patience))
     }
 }

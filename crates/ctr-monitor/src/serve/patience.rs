@@ -28,10 +28,3 @@ impl Patience {
         }
     }
 }
-
-/// Whether what the owner has promised has been done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Promise {
-    Open,
-    Kept,
-}

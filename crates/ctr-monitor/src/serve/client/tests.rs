@@ -36,7 +36,7 @@ fn the_time_to_take_the_rest_begins_with_the_end() {
     client.moved = long_ago;
     client.send_exit(&message());
     client.see_to_patience(Patience::Ending);
-    assert!(client.is_open() && !client.is_done(Promise::Open));
+    assert!(client.is_open() && !client.is_done(Patience::Ending));
     assert!(client.timeout(Patience::Ending).unwrap() > Duration::ZERO);
     client.ended = Some(long_ago);
     client.see_to_patience(Patience::Ending);
