@@ -34,8 +34,9 @@ const CODES: &[(&[&str], &str)] = &[
     ),
     (
         &[
-            "create", "stop", "kill", "ps", "ls", "inspect", "logs", "events", "wait", "info",
-            "version", "cleanup",
+            "create", "stop", "restart", "init", "kill", "pause", "unpause", "rename", "ps", "ls",
+            "inspect", "logs", "events", "wait", "info", "version", "cleanup", "history", "prune",
+            "refresh", "boot",
         ],
         "0, or 125 for an error.",
     ),
@@ -57,6 +58,16 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "run",
         "A part of a pipeline",
         "echo data | ctr run -i --rm --rootfs /:O wc -c",
+    ),
+    (
+        "run",
+        "A server that is started again when it fails, three times in a row at most, each time after a longer pause",
+        "ctr run -d --name web --restart on-failure:3 --rootfs /srv/alpine:O httpd -f",
+    ),
+    (
+        "run",
+        "A program that needs a database, once a job has prepared it, and shares the network of a third container",
+        "ctr run -d --name app --requires db --requires migrate:exited-ok --network container:proxy --rootfs /srv/app:O app",
     ),
     (
         "create",
@@ -84,11 +95,57 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "ctr stop -t 5 -f label=job=nightly",
     ),
     (
+        "restart",
+        "All that run, with five seconds to end by themselves",
+        "ctr restart --running -t 5",
+    ),
+    (
+        "init",
+        "Looking at a container before its program runs",
+        "ctr init web && ls -l /proc/$(ctr inspect web | jq '.[0].State.Pid')/ns && ctr start web",
+    ),
+    (
+        "pause",
+        "While something is copied",
+        "ctr pause db && cp -a /srv/db /backup && ctr unpause db",
+    ),
+    ("unpause", "All that are paused", "ctr unpause --all"),
+    (
+        "rename",
+        "Making room for a new version",
+        "ctr rename web web-old",
+    ),
+    (
+        "boot",
+        "Once when the machine starts, as contrib/ctr-boot.service does",
+        "ctr boot",
+    ),
+    (
+        "history",
+        "Why it is not running, and how often that has happened",
+        "ctr container history web",
+    ),
+    (
+        "prune",
+        "What has not run for a week, without being asked",
+        "ctr container prune -f --filter until=168h",
+    ),
+    (
+        "refresh",
+        "A container whose control group somebody has removed",
+        "ctr container refresh web",
+    ),
+    (
         "kill",
         "A signal that the program knows",
         "ctr kill -s HUP web",
     ),
     ("rm", "All that have ended", "ctr rm --filter status=exited"),
+    (
+        "rm",
+        "A container and those that need it, running or not",
+        "ctr rm -f --depend db",
+    ),
     (
         "ps",
         "All that ended with code 1, by name",
@@ -128,6 +185,11 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "wait",
         "Until both have ended; prints their codes",
         "ctr wait web db",
+    ),
+    (
+        "wait",
+        "Until it runs, or was for a moment",
+        "ctr wait --condition running web",
     ),
     (
         "exists",

@@ -9,8 +9,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    Context, attach, cleanup, create, events, exists, info, inspect, kill, logs, ps, rm, run,
-    start, stop, version, wait,
+    Context, attach, boot, cleanup, create, events, exists, history, info, init, inspect, kill,
+    logs, pause, prune, ps, refresh, rename, restart, rm, run, start, stop, unpause, version, wait,
 };
 use crate::error::{CommandError, Outcome, Rule};
 use crate::io::Io;
@@ -61,6 +61,8 @@ pub(crate) enum Verb {
     Container(ContainerVerb),
     /// Show what happened to containers, and what happens
     Events(Lazy<events::Args>),
+    /// Start what starts on boot, and bring all records up to date
+    Boot(Lazy<boot::Args>),
     /// Show the engine, its runtimes and the host
     Info(Lazy<info::Args>),
     /// Show the version of this program
@@ -82,8 +84,18 @@ pub(crate) enum Shared {
     Attach(Lazy<attach::Args>),
     /// Stop containers: a signal, then KILL after a time
     Stop(Lazy<stop::Args>),
+    /// Stop containers and start them
+    Restart(Lazy<restart::Args>),
+    /// Have the runtime make containers without starting their programs
+    Init(Lazy<init::Args>),
     /// Send a signal to containers
     Kill(Lazy<kill::Args>),
+    /// Freeze the processes of containers
+    Pause(Lazy<pause::Args>),
+    /// Let the processes of paused containers go on
+    Unpause(Lazy<unpause::Args>),
+    /// Give a container another name
+    Rename(Lazy<rename::Args>),
     /// Remove containers
     Rm(Lazy<rm::Args>),
     /// List containers
@@ -109,6 +121,12 @@ pub(crate) enum ContainerVerb {
     Cleanup(Lazy<cleanup::Args>),
     /// Ask whether a container exists: exit code 0 or 1
     Exists(Lazy<exists::Args>),
+    /// Show all runs of a container: who started each, and how it ended; also of a removed one
+    History(Lazy<history::Args>),
+    /// Remove all containers that do not run
+    Prune(Lazy<prune::Args>),
+    /// Make containers anew in the status they have
+    Refresh(Lazy<refresh::Args>),
     /// List containers
     #[command(alias = "list")]
     Ls(Lazy<ps::Args>),
@@ -120,8 +138,14 @@ impl Verb {
         match self {
             Self::Shared(shared) | Self::Container(ContainerVerb::Shared(shared)) => shared.rule(),
             Self::Container(
-                ContainerVerb::Cleanup(_) | ContainerVerb::Exists(_) | ContainerVerb::Ls(_),
+                ContainerVerb::Cleanup(_)
+                | ContainerVerb::Exists(_)
+                | ContainerVerb::History(_)
+                | ContainerVerb::Prune(_)
+                | ContainerVerb::Refresh(_)
+                | ContainerVerb::Ls(_),
             )
+            | Self::Boot(_)
             | Self::Events(_)
             | Self::Info(_)
             | Self::Version(_) => Rule::General,
@@ -136,6 +160,10 @@ impl Verb {
             }
             Self::Container(ContainerVerb::Cleanup(args)) => cleanup::run(&args, context, io),
             Self::Container(ContainerVerb::Exists(args)) => exists::run(&args, context),
+            Self::Container(ContainerVerb::History(args)) => history::run(&args, context, io),
+            Self::Container(ContainerVerb::Prune(args)) => prune::run(&args, context, io),
+            Self::Container(ContainerVerb::Refresh(args)) => refresh::run(&args, context, io),
+            Self::Boot(args) => boot::run(&args, context, io),
             Self::Container(ContainerVerb::Ls(args)) => ps::run(&args, context, io),
             Self::Events(args) => events::run(&args, context, io),
             Self::Info(args) => info::run(&args, context, io),
@@ -153,7 +181,12 @@ impl Shared {
             | Self::Start(_)
             | Self::Attach(_)
             | Self::Stop(_)
+            | Self::Restart(_)
+            | Self::Init(_)
             | Self::Kill(_)
+            | Self::Pause(_)
+            | Self::Unpause(_)
+            | Self::Rename(_)
             | Self::Ps(_)
             | Self::Inspect(_)
             | Self::Logs(_)
@@ -168,7 +201,12 @@ impl Shared {
             Self::Start(args) => start::run(&args, context, io),
             Self::Attach(args) => attach::run(&args, context, io),
             Self::Stop(args) => stop::run(&args, context, io),
+            Self::Restart(args) => restart::run(&args, context, io),
+            Self::Init(args) => init::run(&args, context, io),
             Self::Kill(args) => kill::run(&args, context, io),
+            Self::Pause(args) => pause::run(&args, context, io),
+            Self::Unpause(args) => unpause::run(&args, context, io),
+            Self::Rename(args) => rename::run(&args, context),
             Self::Rm(args) => rm::run(&args, context, io),
             Self::Ps(args) => ps::run(&args, context, io),
             Self::Inspect(args) => inspect::run(&args, context, io),

@@ -1,6 +1,7 @@
 //! One module a verb: `Args` of plain strings, and `run`, which makes a request of them, calls the engine once and renders the answer.
 
 pub(crate) mod attach;
+pub(crate) mod boot;
 pub(crate) mod cleanup;
 mod client;
 pub(crate) mod create;
@@ -9,13 +10,20 @@ mod create_request;
 pub(crate) mod events;
 pub(crate) mod exists;
 mod foreground;
+pub(crate) mod history;
 pub(crate) mod info;
+pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod kill;
 pub(crate) mod logs;
+pub(crate) mod pause;
+pub(crate) mod prune;
 pub(crate) mod ps;
 mod ps_request;
 mod ps_row;
+pub(crate) mod refresh;
+pub(crate) mod rename;
+pub(crate) mod restart;
 pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod start;
@@ -23,6 +31,7 @@ pub(crate) mod stop;
 mod targets;
 #[cfg(test)]
 mod tests;
+pub(crate) mod unpause;
 pub(crate) mod version;
 pub(crate) mod wait;
 

@@ -56,6 +56,13 @@ impl CommandError {
         Self::failed(format!("{flag}: {refused}"))
     }
 
+    /// The same error, which begins by saying what it is about.
+    #[must_use]
+    pub(crate) fn about(self, subject: &str) -> Self {
+        let message = format!("{subject}: {}", self.message);
+        Self { message, ..self }
+    }
+
     /// Adds what the reader can do now.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

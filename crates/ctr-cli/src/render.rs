@@ -3,6 +3,7 @@
 pub(crate) mod duration;
 pub(crate) mod escape;
 pub(crate) mod events;
+pub(crate) mod history;
 pub(crate) mod json;
 pub(crate) mod logs;
 pub(crate) mod outline;

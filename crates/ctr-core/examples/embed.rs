@@ -13,13 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ctr_core::{
-    Attach, CreateRequest, Engine, EngineConfig, LogDefaults, LogEvent, LogItem, LogOptions,
-    LogRequest, RemoveMode, RemoveRequest, Runtimes, StartRequest, WaitFor,
+    CreateRequest, Dependents, Engine, EngineConfig, LogDefaults, LogEvent, LogItem, LogOptions,
+    LogRequest, NamespaceRequest, NetworkRequest, RemoveMode, RemoveRequest, Replace, Runtimes,
+    StartRequest, WaitFor,
 };
 use ctr_events::Actor;
 use ctr_oci::{CliRuntime, CliRuntimeConfig};
 use ctr_rootfs::RootfsSource;
-use ctr_state::{AutoRemove, NetworkMode, StdinMode, Terminal};
+use ctr_state::{AutoRemove, RestartPolicy, StartReason, StdinMode, Terminal};
 use ctr_sys::Signal;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -31,10 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let container = engine.create(request())?;
     println!("created {}", container.id().short());
-    container.start(StartRequest {
-        attach: Attach::None,
-        streams: None,
-    })?;
+    container.start(StartRequest::in_background(StartReason::User))?;
     let exit = container.wait(WaitFor::Exit)?;
     println!("ended with {}", exit.code());
     for event in container.logs(LogRequest::ALL)? {
@@ -49,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     container.remove(RemoveRequest {
         mode: RemoveMode::Force,
         timeout_s: None,
+        dependents: Dependents::Refuse,
     })?;
     println!("left: {} containers", engine.list()?.len());
     Ok(())
@@ -115,12 +114,20 @@ fn request() -> CreateRequest {
         user: String::new(),
         volumes: Vec::new(),
         hostname: Some("embedded".to_owned()),
-        network: NetworkMode::None,
+        network: NetworkRequest::None,
+        pid: NamespaceRequest::Private,
+        ipc: NamespaceRequest::Private,
+        uts: NamespaceRequest::Private,
+        requires: Vec::new(),
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         stop_signal: Signal::TERM,
         stop_timeout_s: 10,
         auto_remove: AutoRemove::No,
+        restart: RestartPolicy::No,
+        timeout_s: None,
+        oom_score_adj: None,
+        replace: Replace::No,
         runtime: None,
         terminal: Terminal::No,
         stdin: StdinMode::Null,

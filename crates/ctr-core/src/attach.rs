@@ -4,7 +4,7 @@ use ctr_events::EventKind;
 use ctr_exec::WindowSize;
 use ctr_monitor::protocol::{AttachRequest as MonitorAttach, CleanupPromise};
 use ctr_monitor::{MonitorClient, MonitorError};
-use ctr_state::{LogDriver, Status};
+use ctr_state::{LogDriver, Operation, Status};
 use ctr_sys::Deadline;
 
 use crate::container::{Container, LockedContainer};
@@ -39,16 +39,7 @@ impl<'e> LockedContainer<'e> {
         let generation = self.record().generation();
         let _span =
             tracing::info_span!("attach", container = self.id().short(), generation).entered();
-        match self.status() {
-            Status::Running => {}
-            Status::Configured
-            | Status::Created
-            | Status::Paused
-            | Status::Stopping
-            | Status::Stopped
-            | Status::Exited
-            | Status::Removing => return Err(self.wrong_status("attach to")),
-        }
+        self.allow(Operation::Attach)?;
         if self.config().log.driver == LogDriver::Passthrough {
             let why = "its streams are those of whoever started it: there is nothing to attach to";
             return Err(EngineError::invalid("log driver", &"passthrough", why));
@@ -82,7 +73,9 @@ impl<'e> LockedContainer<'e> {
     /// The monitor has ended under our hands: mostly because the container has, which the record says when it is looked at again.
     fn ended_meanwhile(self, gone: MonitorError) -> EngineError {
         match self.unlock().lock("attach") {
-            Ok(locked) if locked.status() != Status::Running => locked.wrong_status("attach to"),
+            Ok(locked) if locked.status() != Status::Running => {
+                locked.wrong_status(Operation::Attach)
+            }
             Ok(_) => gone.into(),
             Err(error) => error,
         }

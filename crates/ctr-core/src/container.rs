@@ -5,13 +5,14 @@
 
 use ctr_events::{EventKind, NewEvent};
 use ctr_state::{
-    Config, ContainerId, Durability, IntentKind, LockedRecord, Record, Snapshot, Status, Trigger,
+    Config, ContainerId, ContainerName, Durability, IntentKind, LockedRecord, Operation, Record,
+    Snapshot, Status, Trigger,
 };
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::probe;
-use crate::reconcile::{self, AutoRemoval};
+use crate::reconcile::{self, Leave};
 use crate::summary::Summary;
 
 /// A container by its id. It holds no state that could be out of date.
@@ -66,23 +67,39 @@ impl<'e> Container<'e> {
     /// When it is gone (also because a removal that was cut off has now been finished), or somebody else holds the lock for longer
     /// than the engine was told to wait.
     pub fn lock(&self, verb: &str) -> Result<LockedContainer<'e>, EngineError> {
-        self.lock_with(verb, AutoRemoval::Now)
+        self.lock_with(verb, Leave::Nothing)
     }
 
     pub(crate) fn lock_with(
         &self,
         verb: &str,
-        auto_removal: AutoRemoval,
+        leave: Leave,
     ) -> Result<LockedContainer<'e>, EngineError> {
         let deadline = self.engine.lock_deadline();
         let record = self.engine.store().lock(&self.id, verb, deadline)?;
-        reconcile::reconcile(LockedContainer::new(self.engine, record), auto_removal)
+        reconcile::reconcile(LockedContainer::new(self.engine, record), leave)
     }
 }
 
 /// A container whose lock is held: nobody else changes it, and what [`LockedContainer::record`] says is up to date.
 ///
-/// Calling several operations in a row on one guard is how operations are batched.
+/// Calling several operations in a row on one guard is how operations are batched: nobody comes between them, and what each of them
+/// takes for granted the one before has just made true.
+///
+/// ```no_run
+/// # use ctr_core::{Container, EngineError};
+/// # use ctr_sys::Signal;
+/// /// A look at a process that stands still: nobody can let it go on, or end it, meanwhile.
+/// fn look(container: &Container<'_>, look: impl FnOnce(i32)) -> Result<(), EngineError> {
+///     let mut locked = container.lock("look")?;
+///     locked.pause()?;
+///     if let Some(init) = locked.record().init() {
+///         look(init.pid);
+///     }
+///     locked.unpause()?;
+///     locked.signal(Signal::USR1)
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping the guard releases the lock"]
 pub struct LockedContainer<'e> {
@@ -137,14 +154,38 @@ impl<'e> LockedContainer<'e> {
         self.record.record().status()
     }
 
-    /// The error of a verb that the status does not allow.
-    pub(crate) fn wrong_status(&self, verb: &'static str) -> EngineError {
+    /// The name.
+    pub fn name(&self) -> &ContainerName {
+        self.record.name()
+    }
+
+    /// The error of an operation that the status does not allow.
+    pub(crate) fn wrong_status(&self, operation: Operation) -> EngineError {
+        self.wrong_status_of(self.status(), operation)
+    }
+
+    /// The same for a status that the container has, and that is not recorded yet.
+    pub(crate) fn wrong_status_of(&self, status: Status, operation: Operation) -> EngineError {
+        let recorded_ns = self.record().since_ns();
         EngineError::WrongStatus {
             id: self.id().clone(),
-            name: self.record.name().to_string(),
-            status: self.status(),
-            verb,
+            name: self.name().to_string(),
+            status,
+            since_ns: if status == self.status() {
+                recorded_ns.unwrap_or(self.config().created_ns)
+            } else {
+                self.engine().now_ns()
+            },
+            operation,
         }
+    }
+
+    /// Whether the status allows the operation.
+    pub(crate) fn allow(&self, operation: Operation) -> Result<(), EngineError> {
+        if operation.is_legal(self.status()) {
+            return Ok(());
+        }
+        Err(self.wrong_status(operation))
     }
 
     /// An event about this container, now.

@@ -1,25 +1,28 @@
 //! Creating a container: its row, its directory, nothing that runs.
 
+mod config;
+mod files;
+
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ctr_events::EventKind;
-use ctr_oci::{Hostname, RuntimeFeatures};
-use ctr_rootfs::{Rootfs, RootfsSource, UserSpec, mount_destination};
+use ctr_rootfs::RootfsSource;
 use ctr_state::{
-    AutoRemove, Config, ContainerId, ContainerName, IntentKind, LogDriver, NetworkMode,
-    NewContainer, ProcessConfig, RootfsConfig, RootfsMode, StateError, Status, StdinMode, Terminal,
-    VolumeConfig, names,
+    AutoRemove, Config, ContainerId, ContainerName, IntentKind, NewContainer, RequiredState,
+    RestartPolicy, StateError, Status, StdinMode, Terminal, VolumeConfig, names,
 };
-use ctr_sys::{PidRef, Signal, SysError, remove_tree};
+use ctr_sys::{Signal, remove_tree};
 
 use crate::container::{Container, LockedContainer};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log_options::LogOptions;
+use crate::remove::{Dependents, RemoveMode, RemoveRequest};
 use crate::undo::Undo;
+pub(crate) use config::Planned;
+use files::write_cid_file;
+pub(crate) use files::{remove_cid_file, remove_pid_file};
 
 /// What a container is to be. There is no default: whoever asks says everything.
 #[derive(Clone, Debug)]
@@ -43,7 +46,15 @@ pub struct CreateRequest {
     /// Its host name; `None` for the short id (or the host's name in the host's network).
     pub hostname: Option<String>,
     /// Its network.
-    pub network: NetworkMode,
+    pub network: NetworkRequest,
+    /// Whose processes it sees.
+    pub pid: NamespaceRequest,
+    /// Whose message queues, semaphores and shared memory (also that of `/dev/shm`) it has.
+    pub ipc: NamespaceRequest,
+    /// Whose host name it has.
+    pub uts: NamespaceRequest,
+    /// Containers that must be there before it is started.
+    pub requires: Vec<RequireRequest>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Annotations for the runtime.
@@ -54,6 +65,15 @@ pub struct CreateRequest {
     pub stop_timeout_s: u32,
     /// Whether it goes away by itself after its run.
     pub auto_remove: AutoRemove,
+    /// When it is started again.
+    pub restart: RestartPolicy,
+    /// How many seconds a run may take before it is killed; `None` or 0 for no limit.
+    pub timeout_s: Option<u32>,
+    /// How willingly the kernel kills in it for want of memory, -1000 to 1000; `None`: as the engine. Lowering it takes
+    /// `CAP_SYS_RESOURCE`.
+    pub oom_score_adj: Option<i32>,
+    /// What becomes of a container that has the name already.
+    pub replace: Replace,
     /// The runtime's name or path; `None` for the engine's default.
     pub runtime: Option<String>,
     /// Whether its program has a terminal.
@@ -70,14 +90,58 @@ pub struct CreateRequest {
     pub create_command: Vec<String>,
 }
 
+/// Whose network a new container has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NetworkRequest {
+    /// One of its own, with nothing but the loopback device.
+    #[default]
+    None,
+    /// That of the host.
+    Host,
+    /// That of the container with this name or id.
+    Container(String),
+}
+
+/// Whose namespace of one kind a new container is in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NamespaceRequest {
+    /// One of its own.
+    #[default]
+    Private,
+    /// That of the host.
+    Host,
+    /// That of the container with this name or id.
+    Container(String),
+}
+
+/// A container that a new one requires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequireRequest {
+    /// Its name or id.
+    pub name: String,
+    /// How it must be.
+    pub condition: RequiredState,
+}
+
+/// What becomes of a container that has the name of a new one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replace {
+    /// It stays, and the creation fails.
+    #[default]
+    No,
+    /// It is removed first, by force.
+    Yes,
+}
+
 impl Engine {
     /// Creates a container.
     ///
     /// # Errors
     /// [`StateError::NameInUse`] inside [`EngineError::State`], [`EngineError::Invalid`] and errors of the files and the runtime that
-    /// are named; nothing is left then.
+    /// are named; nothing is left then. With [`Replace::Yes`] also those of the removal of the one that has the name.
     pub fn create(&self, request: CreateRequest) -> Result<Container<'_>, EngineError> {
-        let mut locked = self.create_locked(request)?;
+        let planned = self.plan(request)?;
+        let mut locked = self.create_locked(planned)?;
         locked.locked_record().set_intent(None);
         let durability = locked.config().auto_remove.into();
         locked.locked_record().save(&[], durability)?;
@@ -88,12 +152,18 @@ impl Engine {
     /// replace it.
     pub(crate) fn create_locked(
         &self,
-        request: CreateRequest,
+        planned: Planned,
     ) -> Result<LockedContainer<'_>, EngineError> {
-        let id = ContainerId::generate()?;
-        let _span = tracing::info_span!("create", container = id.short(), generation = 0).entered();
-        let name = request.name.clone();
-        let config = self.config_of(id, request)?;
+        let Planned {
+            config,
+            name,
+            replace,
+        } = planned;
+        let _span =
+            tracing::info_span!("create", container = config.id.short(), generation = 0).entered();
+        if let (Some(name), Replace::Yes) = (&name, replace) {
+            self.remove_holder(name, &config)?;
+        }
         Undo::scope("create", |undo| {
             let directory = self.layout().container(&config.id);
             let locked = self.insert(name.as_ref(), &config)?;
@@ -115,6 +185,37 @@ impl Engine {
         })
     }
 
+    /// Removes the container that has a name, if there is one; not one whose id only begins so.
+    fn remove_holder(&self, name: &ContainerName, config: &Config) -> Result<(), EngineError> {
+        let holder = match self.find(name.as_str()) {
+            Ok(holder) => holder,
+            Err(EngineError::State(StateError::NotFound { .. } | StateError::Ambiguous { .. })) => {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let removed = holder.snapshot().and_then(|snapshot| {
+            if snapshot.name() != name {
+                return Ok(());
+            }
+            if config.dependencies().contains(holder.id()) {
+                let why = "the new container needs the one that it is to replace";
+                return Err(EngineError::invalid("name", name, why));
+            }
+            holder
+                .remove(RemoveRequest {
+                    mode: RemoveMode::Force,
+                    timeout_s: None,
+                    dependents: Dependents::Refuse,
+                })
+                .map(drop)
+        });
+        match removed {
+            Err(error) if error.is_not_found() => Ok(()),
+            other => other,
+        }
+    }
+
     fn insert(
         &self,
         name: Option<&ContainerName>,
@@ -130,7 +231,7 @@ impl Engine {
             let new = NewContainer {
                 config: config.clone(),
                 name: chosen,
-                dependencies: Vec::new(),
+                dependencies: config.dependencies().into_iter().collect(),
                 intent: Some(self.intent(IntentKind::Create, 0)),
                 event,
             };
@@ -168,166 +269,6 @@ impl Engine {
             Ok(_) | Err(EngineError::State(StateError::Busy { .. })) => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    fn config_of(&self, id: ContainerId, request: CreateRequest) -> Result<Config, EngineError> {
-        check(&request)?;
-        let directory = self.layout().container(&id);
-        let rootfs = Rootfs::from_source(&request.rootfs, &directory);
-        rootfs.check()?;
-        let runtime = request
-            .runtime
-            .as_ref()
-            .unwrap_or(&self.config().default_runtime);
-        let log = self.log_config(&id, request.log)?;
-        if (log.driver, request.terminal) == (LogDriver::Passthrough, Terminal::Yes) {
-            let why = "a container with a terminal does not have its starter's streams";
-            return Err(EngineError::invalid("log driver", &log.driver.name(), why));
-        }
-        Ok(Config {
-            version: Config::VERSION,
-            created_ns: self.now_ns(),
-            create_command: request.create_command,
-            rootfs: RootfsConfig {
-                path: rootfs.path().to_owned(),
-                mode: match request.rootfs.mode {
-                    ctr_rootfs::RootfsMode::Plain => RootfsMode::Plain,
-                    ctr_rootfs::RootfsMode::Overlay => RootfsMode::Overlay,
-                },
-            },
-            process: ProcessConfig {
-                entrypoint: request.entrypoint.unwrap_or_default(),
-                command: request.command,
-                env: request.env,
-                cwd: request.cwd.unwrap_or_else(|| PathBuf::from("/")),
-                user: request.user,
-                terminal: request.terminal,
-                stdin: request.stdin,
-            },
-            volumes: request.volumes,
-            hostname: request.hostname,
-            network: request.network,
-            labels: request.labels,
-            annotations: request.annotations,
-            stop_signal: request.stop_signal,
-            stop_timeout_s: request.stop_timeout_s,
-            auto_remove: request.auto_remove,
-            runtime: self.config().runtimes.reference(runtime)?,
-            cgroup_path: self.cgroup_path(&id),
-            pid_file: request.pid_file,
-            cid_file: request.cid_file,
-            log,
-            id,
-        })
-    }
-}
-
-fn check(request: &CreateRequest) -> Result<(), EngineError> {
-    let entrypoint = request.entrypoint.as_deref().unwrap_or_default();
-    let first = entrypoint.iter().chain(&request.command).next();
-    if first.is_none_or(String::is_empty) {
-        return Err(EngineError::invalid(
-            "command",
-            &"",
-            "there is no program to run",
-        ));
-    }
-    UserSpec::parse(&request.user)?;
-    if let Some(hostname) = &request.hostname {
-        hostname.parse::<Hostname>()?;
-    }
-    if let Some(cwd) = &request.cwd
-        && (!cwd.is_absolute() || cwd.starts_with("/proc") || cwd.starts_with("/dev/fd"))
-    {
-        let why = "the working directory must be an absolute path that does not lie in /proc";
-        return Err(EngineError::invalid(
-            "working directory",
-            &cwd.display(),
-            why,
-        ));
-    }
-    let known = RuntimeFeatures::named("any");
-    for key in request.annotations.keys() {
-        if known.is_unsafe_annotation(key) {
-            let why = "it changes what runtimes do, and nothing allows that yet";
-            return Err(EngineError::invalid("annotation", key, why));
-        }
-    }
-    for volume in &request.volumes {
-        mount_destination(&volume.destination)?;
-        if !volume.source.is_absolute() {
-            let why = "the source of a volume must be an absolute path";
-            return Err(EngineError::invalid(
-                "volume",
-                &volume.source.display(),
-                why,
-            ));
-        }
-        std::fs::symlink_metadata(&volume.source).map_err(|error| {
-            SysError::new(
-                "use the volume source",
-                volume.source.display().to_string(),
-                error,
-            )
-        })?;
-    }
-    Ok(())
-}
-
-/// The file must be new: an id file that is there belongs to another container.
-fn write_cid_file(path: &Path, id: &ContainerId) -> Result<(), EngineError> {
-    use std::io::Write;
-    let error = |source| SysError::new("create the id file", path.display().to_string(), source);
-    let mut file = std::fs::File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(path)
-        .map_err(|source| {
-            if source.kind() == std::io::ErrorKind::AlreadyExists {
-                let why = "it exists: remove it, or the container that it belongs to";
-                return EngineError::invalid("id file", &path.display(), why);
-            }
-            error(source).into()
-        })?;
-    let written = file.write_all(id.as_str().as_bytes());
-    if let Err(source) = written {
-        remove_file(path)?;
-        return Err(error(source).into());
-    }
-    Ok(())
-}
-
-/// Removes the id file, if it is this container's: another one may lie at that path by now.
-pub(crate) fn remove_cid_file(path: &Path, id: &ContainerId) -> Result<(), EngineError> {
-    let mut content = String::new();
-    let read = std::fs::File::options()
-        .read(true)
-        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)
-        .and_then(|file| file.take(128).read_to_string(&mut content));
-    if read.is_ok() && content.trim() == id.as_str() {
-        return remove_file(path);
-    }
-    Ok(())
-}
-
-/// Removes a pid file, unless the pid in it belongs to a process that lives: then it is another container's by now.
-pub(crate) fn remove_pid_file(path: &Path) -> Result<(), EngineError> {
-    if let Ok(Some(pid)) = ctr_exec::PidFile::new(path).read()
-        && PidRef::capture(pid)?.is_some()
-    {
-        return Ok(());
-    }
-    remove_file(path)
-}
-
-pub(crate) fn remove_file(path: &Path) -> Result<(), EngineError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(SysError::new("remove", path.display().to_string(), error).into())
-        }
-        _ => Ok(()),
     }
 }
 

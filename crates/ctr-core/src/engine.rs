@@ -8,7 +8,7 @@ use ctr_state::{
     Config, ContainerId, ContainerName, IdOrName, Intent, IntentKind, LockedRecord, Status, Store,
     StoreConfig,
 };
-use ctr_sys::{BootId, Deadline, PidStamp, create_private_dir};
+use ctr_sys::{BootId, Deadline, LockObserver, PidStamp, create_private_dir};
 
 use crate::container::Container;
 use crate::error::EngineError;
@@ -122,8 +122,12 @@ impl Engine {
         let snapshots = self.store.list()?;
         let filter = request.filter.resolved(self, &snapshots)?;
         let newest_first = snapshots.into_iter().rev();
+        let locks = LockObserver::default();
         let mut selected = newest_first
-            .map(|snapshot| probe::summary(self, snapshot))
+            .map(|snapshot| {
+                let holder = locks.holder(&self.layout.locks().join(snapshot.id().as_str()));
+                probe::summary(self, snapshot).map(|summary| summary.with_holder(holder))
+            })
             .filter(|summary| match summary {
                 Ok(summary) => request.is_in_status(summary) && filter.matches(summary),
                 // One that was removed while the others were looked at is no failure.
@@ -162,8 +166,13 @@ impl Engine {
         &self.layout
     }
 
-    pub(crate) fn boot(&self) -> &BootId {
+    pub(crate) fn boot_id(&self) -> &BootId {
         &self.boot
+    }
+
+    /// This process.
+    pub(crate) fn owner(&self) -> PidStamp {
+        self.owner
     }
 
     pub(crate) fn now_ns(&self) -> i64 {

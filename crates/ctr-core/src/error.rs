@@ -5,14 +5,18 @@ use std::fmt;
 use ctr_monitor::MonitorError;
 use ctr_oci::{FailureKind, OciError, RuntimeFailure};
 use ctr_rootfs::RootfsError;
-use ctr_state::{ContainerId, StateError, Status};
-use ctr_sys::{Signal, SysError};
+use ctr_state::{ContainerId, Operation, StateError, Status};
+use ctr_sys::{Signal, SysError, rfc3339};
 
 /// What can go wrong with an operation of the engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The container's status does not allow the operation.
-    #[error("cannot {verb} container {name}: it is {status}")]
+    #[error(
+        "cannot {operation} container {name}: it is {status} since {} (possible now: {})",
+        moment(*since_ns),
+        possible(*status)
+    )]
     WrongStatus {
         /// The container.
         id: ContainerId,
@@ -20,8 +24,48 @@ pub enum EngineError {
         name: String,
         /// The status it has.
         status: Status,
+        /// Since when: nanoseconds since 1970-01-01 UTC.
+        since_ns: i64,
         /// The operation.
-        verb: &'static str,
+        operation: Operation,
+    },
+    /// The container's removal was begun, cannot be taken back, and cannot be finished. Any operation on it tries again.
+    #[error("container {name} is removing since {}, and that cannot be finished: {cause}", moment(*since_ns))]
+    RemovalStuck {
+        /// Its name.
+        name: String,
+        /// Since when: nanoseconds since 1970-01-01 UTC.
+        since_ns: i64,
+        /// What is in the way.
+        cause: Box<EngineError>,
+    },
+    /// Somebody else has called off what was asked for, while it was under way.
+    #[error(
+        "the {operation} of container {name} was called off: somebody has stopped it meanwhile"
+    )]
+    CalledOff {
+        /// Its name.
+        name: String,
+        /// What was asked for.
+        operation: Operation,
+    },
+    /// Other containers need this one, so it cannot be removed alone.
+    #[error("cannot remove container {name}: it is needed by {}", by.join(", "))]
+    Needed {
+        /// Its name.
+        name: String,
+        /// The names of those that need it, in the order of their creation.
+        by: Vec<String>,
+    },
+    /// A container that this one needs is not as it must be.
+    #[error("container {name} needs {needed}: {why}")]
+    Dependency {
+        /// Its name.
+        name: String,
+        /// The name of the one that it needs.
+        needed: String,
+        /// How that one is, or why it could not be started.
+        why: String,
     },
     /// A value of a request cannot be used.
     #[error("invalid {what} {value:?}: {why}")]
@@ -106,6 +150,17 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// A time to the second: `2026-11-25T17:04:05Z`.
+fn moment(ns: i64) -> String {
+    let text = rfc3339(ns);
+    format!("{}Z", text.get(..19).unwrap_or(&text))
+}
+
+fn possible(status: Status) -> String {
+    let words: Vec<&str> = Operation::possible(status).collect();
+    words.join(", ")
+}
+
 /// A step that could not be taken back.
 #[derive(Debug, thiserror::Error)]
 #[error("{step}: {error}")]
@@ -167,6 +222,10 @@ impl EngineError {
             }
             Self::Unwound { cause, .. } => cause.exit_hint(),
             Self::WrongStatus { .. }
+            | Self::RemovalStuck { .. }
+            | Self::CalledOff { .. }
+            | Self::Needed { .. }
+            | Self::Dependency { .. }
             | Self::Invalid { .. }
             | Self::Interrupted { .. }
             | Self::NoLogs { .. }

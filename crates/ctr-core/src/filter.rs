@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use ctr_state::{Config, NetworkMode, Snapshot, Status};
+use ctr_state::{Config, NetworkMode, ParseError, Record, RestartPolicy, Snapshot, Status};
 use regex::Regex;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::policy;
 use crate::summary::Summary;
 
-const KEYS: &str = "the keys are ancestor, before, command, exited, id, label, label!, name, network, since, status, until and volume";
+const KEYS: &str = "the keys are ancestor, before, command, exited, id, label, label!, name, network, restart-policy, \
+     should-start-on-boot, since, status, until and volume";
 
 /// The word for a container whose record is damaged, so that its status cannot be told.
 const UNKNOWN: &str = "unknown";
@@ -29,7 +31,9 @@ const UNKNOWN: &str = "unknown";
 /// | `before`, `since` | a container by name or id: created before it, or after it |
 /// | `ancestor` | the directory that is the root, with or without `:O` |
 /// | `volume` | source or destination of a volume |
-/// | `network` | `none` or `host` |
+/// | `network` | `none`, `host` or `container:ID` |
+/// | `restart-policy` | a restart policy, without a number of retries |
+/// | `should-start-on-boot` | `true` or `false`: whether [`Engine::boot`] starts it |
 ///
 /// `until` has many forms: a program reads it in its own and calls [`ContainerFilter::created_before`].
 ///
@@ -69,6 +73,14 @@ enum Term {
     Ancestor(PathBuf),
     Volume(PathBuf),
     Network(NetworkMode),
+    RestartPolicy(RestartPolicy),
+    StartsOnBoot(Answer),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Yes,
+    No,
 }
 
 #[derive(Clone, Debug)]
@@ -191,9 +203,12 @@ fn parse_term(key: &str, value: &str) -> Result<Term, String> {
         }
         "pod" => return Err("pods do not exist yet".to_owned()),
         "health" => return Err("health checks do not exist yet".to_owned()),
-        "restart-policy" | "should-start-on-boot" => {
-            return Err("restart policies do not exist yet".to_owned());
-        }
+        "restart-policy" => Term::RestartPolicy(restart_policy(value)?),
+        "should-start-on-boot" => Term::StartsOnBoot(match value {
+            "true" | "1" => Answer::Yes,
+            "false" | "0" => Answer::No,
+            _ => return Err("the value must be true or false".to_owned()),
+        }),
         _ => return Err(KEYS.to_owned()),
     })
 }
@@ -233,11 +248,25 @@ fn status(word: &str) -> Result<Option<Status>, String> {
 }
 
 fn network(word: &str) -> Result<NetworkMode, String> {
-    match word {
-        "none" => Ok(NetworkMode::None),
-        "host" => Ok(NetworkMode::Host),
-        _ => Err("the networks are none and host".to_owned()),
+    let joined = word
+        .strip_prefix("container:")
+        .and_then(|id| id.parse().ok());
+    match (word, joined) {
+        ("none", _) => Ok(NetworkMode::None),
+        ("host", _) => Ok(NetworkMode::Host),
+        (_, Some(id)) => Ok(NetworkMode::Container(id)),
+        (_, None) => Err("the networks are none, host and container:FULL-ID".to_owned()),
     }
+}
+
+fn restart_policy(word: &str) -> Result<RestartPolicy, String> {
+    let policy: RestartPolicy = word
+        .parse()
+        .map_err(|error: ParseError| error.why.to_owned())?;
+    if word.contains(':') {
+        return Err("the policy is given without its number of retries".to_owned());
+    }
+    Ok(policy)
 }
 
 impl Term {
@@ -264,6 +293,14 @@ impl Term {
             Self::Ancestor(path) => with(&|config| config.rootfs.path == *path),
             Self::Volume(path) => with(&|config| has_volume(config, path)),
             Self::Network(network) => with(&|config| config.network == *network),
+            Self::RestartPolicy(policy) => with(&|config| config.restart.name() == policy.name()),
+            Self::StartsOnBoot(answer) => with(&|config| {
+                let starts = |record: &Record| {
+                    policy::starts_on_boot(config.restart, record.status(), record.facts())
+                };
+                let starts = snapshot.record().is_ok_and(starts);
+                starts == (*answer == Answer::Yes)
+            }),
         }
     }
 }

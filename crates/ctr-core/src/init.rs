@@ -1,26 +1,30 @@
 //! Init: from a container that is only described to one that is created and waits.
 
+use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ctr_events::EventKind;
 use ctr_exec::is_terminal;
 use ctr_monitor::protocol::{
-    CleanupCommand, CreateRequest as MonitorRequest, LogTarget, StdinMode as MonitorStdin,
+    CreateRequest as MonitorRequest, LogTarget, StdinMode as MonitorStdin,
     Streams as MonitorStreams,
 };
 use ctr_monitor::{MonitorClient, MonitorLaunch};
-use ctr_state::{IntentKind, LogConfig, LogDriver, StdinMode, Terminal, Trigger};
+use ctr_state::{
+    IntentKind, LogConfig, LogDriver, Operation, StartReason, Status, StdinMode, Terminal, Trigger,
+};
 use ctr_sys::{Cgroups, Child, Deadline, SignalFd, Sync, replace_file};
 
-use crate::container::LockedContainer;
+use crate::container::{Container, LockedContainer};
 use crate::engine::MONITOR_CGROUP;
 use crate::error::{EngineError, chain};
 use crate::explain::explain;
 use crate::log_options::JOURNAL;
 use crate::prepare::{Prepared, prepare};
-use crate::reconcile::take_back;
-use crate::release::{Leftovers, end_monitor, release};
+use crate::reconcile::{Leave, take_back};
+use crate::release::{Leftovers, end_monitor, made_by_others, release};
 
 /// How long one call of a runtime may take.
 const RUNTIME_WAIT: Duration = Duration::from_secs(240);
@@ -32,15 +36,58 @@ pub(crate) const REPLY_WAIT: Duration = Duration::from_secs(30);
 /// How a container is created.
 #[derive(Clone, Copy)]
 pub(crate) struct Init<'a> {
-    /// What the caller is about to do then: it is recorded in the same transaction.
-    pub(crate) next: IntentKind,
+    /// What the caller is about to do then: it is recorded in the same transaction. `None`: nothing, the container waits.
+    pub(crate) next: Option<IntentKind>,
+    /// Why the run is begun.
+    pub(crate) reason: StartReason,
     /// Where a signal to end may arrive.
     pub(crate) interrupt: Option<&'a SignalFd>,
     /// The caller's standard streams, for a container that takes them over.
     pub(crate) streams: Option<[BorrowedFd<'a>; 3]>,
 }
 
+impl Container<'_> {
+    /// Has the runtime make the container, and leaves its program waiting to be started.
+    ///
+    /// # Errors
+    /// As [`LockedContainer::initialize`].
+    pub fn init(&self) -> Result<(), EngineError> {
+        self.lock_with("init", Leave::Restart)?.initialize()
+    }
+}
+
 impl LockedContainer<'_> {
+    /// As [`Container::init`]. One that has stopped and was not cleaned up after is cleaned up after first.
+    ///
+    /// # Errors
+    /// [`EngineError::WrongStatus`] when it is made already or is being removed; [`EngineError::Dependency`] when a container that it
+    /// needs does not run; those of a start. Nothing of the run is left then.
+    pub fn initialize(&mut self) -> Result<(), EngineError> {
+        let generation = self.record().generation();
+        let _span =
+            tracing::info_span!("init", container = self.id().short(), generation).entered();
+        self.allow(Operation::Init)?;
+        self.check_dependencies()?;
+        if self.status() == Status::Stopped {
+            self.clean_for_start()?;
+        }
+        let (mut client, monitor) = self.init(Init {
+            next: None,
+            reason: StartReason::User,
+            interrupt: None,
+            streams: None,
+        })?;
+        let kept = client.commit(Deadline::after(REPLY_WAIT));
+        if let Err(error) = kept {
+            let error = EngineError::from(error);
+            let taken_back = take_back(self, &chain(&error));
+            reap(Some(monitor));
+            return Err(with_leftovers(error, taken_back));
+        }
+        monitor.detach();
+        Ok(())
+    }
+
     /// From Configured or Exited to Created.
     pub(crate) fn init(&mut self, init: Init<'_>) -> Result<(MonitorClient, Child), EngineError> {
         // Before anything has happened.
@@ -48,15 +95,26 @@ impl LockedContainer<'_> {
         let init = Init { streams, ..init };
         let engine = self.engine();
         let actor = engine.config().actor.clone();
+        let announced = self.is_second_half_of_restart();
+        // Looked at before and after this container's own claim is saved: those that end meanwhile see the claim, or are seen here.
+        let mut shared = made_by_others(engine, self.id(), self.config())?;
         let record = self.locked_record();
-        record.begin_generation();
+        record.begin_generation(init.reason);
         let facts = record.edit();
-        facts.boot_id = Some(engine.boot().clone());
+        facts.boot_id = Some(engine.boot_id().clone());
         facts.started_by = Some(actor);
-        facts.created_paths.clear();
         self.announce(IntentKind::Init);
-        self.save(&[])?;
-        let initialised = self.init_announced(init);
+        let events = match init.reason {
+            // The stop before it has said so.
+            StartReason::Restart if announced => Vec::new(),
+            StartReason::Policy | StartReason::Restart => vec![self.restart_event()],
+            StartReason::User | StartReason::Boot | StartReason::Dependency => Vec::new(),
+        };
+        self.save(&events)?;
+        let initialised = made_by_others(engine, self.id(), self.config()).and_then(|more| {
+            shared.extend(more);
+            self.init_announced(init, shared)
+        });
         initialised.map_err(|error| {
             // The undo of everything done so far is what recovery does too.
             let taken_back = take_back(self, &chain(&error));
@@ -85,12 +143,16 @@ impl LockedContainer<'_> {
         Ok(Some(streams))
     }
 
-    fn init_announced(&mut self, init: Init<'_>) -> Result<(MonitorClient, Child), EngineError> {
+    fn init_announced(
+        &mut self,
+        init: Init<'_>,
+        mut shared: BTreeSet<PathBuf>,
+    ) -> Result<(MonitorClient, Child), EngineError> {
         let engine = self.engine();
         // Leftovers of a run whose end nobody could clean up after would be taken for this one's.
-        release(engine, &Leftovers::of(self.locked_record()))?;
+        shared.extend(release(engine, &Leftovers::of(self.locked_record()))?);
         let name = self.locked_record().name().to_string();
-        let prepared = prepare(engine, self, &name)?;
+        let prepared = prepare(engine, self, &name, shared)?;
         if !prepared.created_paths.is_empty() {
             self.locked_record()
                 .edit()
@@ -144,7 +206,10 @@ impl LockedContainer<'_> {
         facts.init = Some(init);
         facts.monitor = Some(monitor);
         facts.error = None;
-        self.announce(next);
+        match next {
+            Some(next) => self.announce(next),
+            None => self.locked_record().set_intent(None),
+        }
         let event = self.event(EventKind::Init);
         self.advance(Trigger::Init, &[event])
     }
@@ -157,10 +222,6 @@ impl LockedContainer<'_> {
         let engine = self.engine();
         let config = self.config();
         let generation = self.record().generation();
-        let mut args = engine.config().engine_args.clone();
-        let command = ["container", "cleanup", "--generation"].map(str::to_owned);
-        args.extend(command);
-        args.extend([generation.to_string(), config.id.to_string()]);
         Ok(MonitorRequest {
             id: config.id.to_string(),
             generation,
@@ -179,10 +240,8 @@ impl LockedContainer<'_> {
             cgroup_path: config.cgroup_path.clone(),
             monitor_cgroup: Some(MONITOR_CGROUP.to_owned()),
             log: log_target(&config.log, name),
-            cleanup: CleanupCommand {
-                program: engine.config().program.clone(),
-                args,
-            },
+            cleanup: engine.cleanup_command(&config.id, generation),
+            timeout_ms: config.timeout_s.map(|seconds| u64::from(seconds) * 1000),
             runtime_deadline_ms: u64::try_from(RUNTIME_WAIT.as_millis()).unwrap_or(u64::MAX),
         })
     }

@@ -7,11 +7,13 @@ mod host_config;
 mod view;
 
 use ctr_monitor::files;
-use ctr_state::{Access, Config, ExitInfo, OomKilled, RootfsMode, Status, StdinMode, Terminal};
+use ctr_state::{
+    Access, Config, ExitInfo, OomKilled, RootfsMode, Status, StdinMode, StopReason, Terminal,
+};
 use ctr_sys::{CgroupMode, rfc3339};
 
 use crate::container::Container;
-use crate::engine::image_of;
+use crate::engine::{Engine, image_of};
 use crate::error::EngineError;
 use crate::layout::GENERATED;
 use crate::prepare::{hostname, rootfs_of};
@@ -101,7 +103,7 @@ impl Container<'_> {
             namespace: String::new(),
             is_infra: false,
             is_service: false,
-            config: config_view(config, &applied),
+            config: config_view(self.engine(), config, &applied)?,
             host_config: host_config(config, &applied, cgroup_mode()?),
         })
     }
@@ -143,7 +145,9 @@ fn state(summary: &Summary, config: &Config) -> Result<InspectState, EngineError
         status: status.to_string(),
         running: matches!(status, Status::Running | Status::Stopping),
         paused: status == Status::Paused,
-        restarting: false,
+        restarting: summary.restart().is_some(),
+        restart_at: time(summary.restart().map(|pending| pending.at_ns)),
+        since: time(record.since_ns().or(Some(config.created_ns))),
         oom_killed: exit.is_some_and(|exit| exit.oom == OomKilled::Yes),
         dead: false,
         pid: pid(record.init()),
@@ -173,7 +177,10 @@ fn state(summary: &Summary, config: &Config) -> Result<InspectState, EngineError
         checkpointed_at: ZERO_TIME.to_owned(),
         restored_at: ZERO_TIME.to_owned(),
         restored: false,
-        stopped_by_user: record.stop_requested() == Some(ctr_state::StopReason::User),
+        stopped_by_user: matches!(
+            record.stop_requested(),
+            Some(StopReason::User | StopReason::Kill)
+        ),
     })
 }
 
@@ -193,10 +200,14 @@ fn mounts(config: &Config) -> Vec<InspectMount> {
         .collect()
 }
 
-fn config_view(config: &Config, applied: &Applied) -> InspectConfig {
+fn config_view(
+    engine: &Engine,
+    config: &Config,
+    applied: &Applied,
+) -> Result<InspectConfig, EngineError> {
     let process = &config.process;
-    InspectConfig {
-        hostname: hostname(config),
+    Ok(InspectConfig {
+        hostname: hostname(engine, config)?,
         domainname: String::new(),
         user: process.user.clone(),
         attach_stdin: false,
@@ -218,8 +229,8 @@ fn config_view(config: &Config, applied: &Applied) -> InspectConfig {
         stop_timeout: config.stop_timeout_s,
         create_command: config.create_command.clone(),
         umask: applied.umask(),
-        timeout: 0,
-    }
+        timeout: config.timeout_s.unwrap_or(0),
+    })
 }
 
 /// Whether its own group is the root of the groups that a container sees.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use ctr_events::EventKind;
-use ctr_state::{Status, StopReason};
-use ctr_sys::{Deadline, Delivery, PidRef, Signal};
+use ctr_state::{Operation, Status, StopReason};
+use ctr_sys::{Cgroups, Deadline, Delivery, PidRef, Signal};
 
 use crate::container::{Container, LockedContainer};
 use crate::error::EngineError;
-use crate::reconcile::AutoRemoval;
+use crate::reconcile::Leave;
 use crate::wait::wait_for_record;
 
 /// How long SIGKILL may take.
@@ -49,14 +49,12 @@ impl LockedContainer<'_> {
         let generation = self.record().generation();
         let _span = tracing::info_span!("kill", container = self.id().short(), generation, %signal)
             .entered();
-        match self.status() {
-            Status::Running | Status::Paused | Status::Stopping => {}
-            Status::Configured
-            | Status::Created
-            | Status::Stopped
-            | Status::Exited
-            | Status::Removing => return Err(self.wrong_status("kill")),
-        }
+        let operation = if signal == Signal::KILL {
+            Operation::Kill
+        } else {
+            Operation::Signal
+        };
+        self.allow(operation)?;
         let init = self
             .record()
             .init()
@@ -65,14 +63,20 @@ impl LockedContainer<'_> {
             .flatten();
         let delivery = init.map(|init| init.signal(signal)).transpose()?;
         if delivery != Some(Delivery::Delivered) {
-            return Err(self.wrong_status("kill"));
+            // It has ended under our hands, and nobody has recorded that yet.
+            return Err(self.wrong_status_of(Status::Stopped, operation));
+        }
+        if signal == Signal::KILL {
+            // One that version 1 of the control groups has frozen dies only when it goes on.
+            Cgroups::detect()?.thaw_for_death(&self.config().cgroup_path)?;
         }
         let ends = [Signal::KILL, Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal);
         if ends || signal == self.config().stop_signal {
             let actor = self.engine().config().actor.clone();
             let facts = self.locked_record().edit();
-            facts.stop_requested = Some(StopReason::User);
+            facts.stop_requested = Some(StopReason::Kill);
             facts.ended_by = Some(actor);
+            facts.restart = None;
         }
         let mut event = self.event(EventKind::Kill);
         event
@@ -97,6 +101,6 @@ impl LockedContainer<'_> {
             });
         }
         wait_for_record(&container, generation)?;
-        container.lock_with("kill", AutoRemoval::ByCaller)
+        container.lock_with("kill", Leave::Removal)
     }
 }

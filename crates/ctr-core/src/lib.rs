@@ -2,12 +2,13 @@
 //!
 //! ```no_run
 //! use ctr_core::{Attach, CreateRequest, Engine, EngineConfig, EngineError, StartRequest, StopRequest};
+//! use ctr_state::{StartReason, StopReason};
 //!
 //! fn demo(config: EngineConfig, request: CreateRequest) -> Result<(), EngineError> {
 //!     let engine = Engine::open(config)?;
 //!     let container = engine.create(request)?;
-//!     container.start(StartRequest { attach: Attach::None, streams: None })?;
-//!     container.stop(StopRequest { timeout_s: None, reason: ctr_state::StopReason::User })?;
+//!     container.start(StartRequest { attach: Attach::None, streams: None, reason: StartReason::User })?;
+//!     container.stop(StopRequest { timeout_s: None, reason: StopReason::User })?;
 //!     Ok(())
 //! }
 //! ```
@@ -20,20 +21,24 @@
 //!   steps back; one that is killed is finished or taken back by whoever takes the lock next, with the same steps.
 //! * **Readers take no lock**: [`Engine::list`], [`Engine::select`], [`Container::summary`], [`Container::inspect`], [`Engine::logs`], [`Container::wait`],
 //!   [`Engine::events`].
+//! * **What an operation may do is data**: [`ctr_state::Operation`] says for each status which moves it makes, or that it is refused.
 //! * **A run has a number.** Exit records, events and waiters carry it; an exit that nobody knows is said to be unknown, never 0.
 //!
 //! Absent on purpose: printing, the environment, globals, threads, an async runtime. Every operation is a `tracing` span.
 #![forbid(unsafe_code)]
 
 mod attach;
+mod boot;
 mod cleanup;
 mod container;
 mod create;
+mod dependencies;
 mod engine;
 mod error;
 mod events;
 mod explain;
 mod filter;
+mod history;
 mod info;
 mod init;
 mod inspect;
@@ -41,23 +46,31 @@ mod kill;
 mod layout;
 mod log_options;
 mod logs;
+mod pause;
+mod policy;
 mod prepare;
 mod probe;
 mod reconcile;
+mod refresh;
 mod release;
 mod remove;
+mod rename;
+mod restart;
 mod runtimes;
 mod session;
 mod start;
 mod stop;
 mod summary;
+mod sync;
 mod undo;
 mod wait;
+mod watch;
 
 pub use attach::AttachRequest;
-pub use cleanup::CleanupRequest;
+pub use boot::Booted;
+pub use cleanup::{AfterCleanup, CleanupRequest, CleanupScope};
 pub use container::{Container, LockedContainer};
-pub use create::CreateRequest;
+pub use create::{CreateRequest, NamespaceRequest, NetworkRequest, Replace, RequireRequest};
 pub use engine::{Engine, EngineConfig};
 pub use error::{CleanupFailure, EngineError, ExitHint};
 pub use events::{EventStream, EventsFollow, EventsFrom, EventsNext, EventsRequest};
@@ -71,10 +84,11 @@ pub use log_options::{LogDefaults, LogOptions};
 pub use logs::{
     FollowLog, LogEvent, LogGap, LogItem, LogLine, LogMissed, LogRequest, LogStream, Logs, Partial,
 };
-pub use remove::{RemoveMode, RemoveRequest, Removed};
+pub use remove::{Dependents, RemoveMode, RemoveRequest, Removed};
+pub use restart::{RestartDuty, RestartRequest, Restarted};
 pub use runtimes::Runtimes;
 pub use session::{Session, SessionEnd, SessionIo, SignalProxy};
 pub use start::{Attach, ForegroundRequest, StartRequest, Started};
 pub use stop::{StopOutcome, StopRequest, Stopping};
 pub use summary::{ListRequest, MonitorState, Summary};
-pub use wait::WaitFor;
+pub use wait::{WaitFor, Waited};

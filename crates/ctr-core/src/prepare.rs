@@ -1,19 +1,21 @@
 //! What stands ready before a runtime is called: run directory, mounts as descriptors, generated files, specification, bundle.
 
+mod joins;
+
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use ctr_monitor::files;
 use ctr_monitor::protocol::MountTarget;
-use ctr_oci::{
-    BindMount, Bundle, CgroupNamespace, Hostname, NetworkNamespace, SpecBuilder, UserIds,
-};
+use ctr_oci::{BindMount, Bundle, CgroupNamespace, Hostname, SpecBuilder, UserIds};
 use ctr_rootfs::{
     ContainerEnv, GeneratedFiles, GeneratedMount, MountPoints, Privileges, ResolvedUser, Rootfs,
     UserSpec, check_destinations, check_layout, resolve_user,
 };
-use ctr_state::{Access, AutoRemove, Config, NetworkMode, RootfsMode, Terminal, VolumeConfig};
+use ctr_state::{
+    Access, AutoRemove, Config, NamespaceMode, NetworkMode, RootfsMode, Terminal, VolumeConfig,
+};
 use ctr_sys::{
     CgroupMode, Cgroups, DetachedMount, FileKind, MountAttributes, Recursion, Root, Sync, SysError,
     create_private_dir, replace_file,
@@ -23,7 +25,7 @@ use crate::container::LockedContainer;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::layout::GENERATED;
-use crate::release::sharers;
+use joins::{Joins, joins, network_files};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -48,19 +50,21 @@ impl Prepared {
 }
 
 /// Prepares a run of a container in an empty run directory. What it leaves there is removed with the directory; mounts exist as
-/// descriptors only.
+/// descriptors only. `shared` are mount points that others on the same plain root have made.
 pub(crate) fn prepare(
     engine: &Engine,
     container: &LockedContainer<'_>,
     name: &str,
+    shared: BTreeSet<PathBuf>,
 ) -> Result<Prepared, EngineError> {
     let config = container.config();
+    check_oom_score(config)?;
     let run_dir = engine.layout().create_run(&config.id)?;
     let rootfs = rootfs_of(engine, config).mount()?;
     check_layout(rootfs.root())?;
     let user = resolve_user(rootfs.root(), &UserSpec::parse(&config.process.user)?)?;
-    let hostname = hostname(config);
-    let generated = generated_files(config, name, &hostname).write(&run_dir.join(GENERATED))?;
+    let hostname = hostname(engine, config)?;
+    let generated = generated(engine, config, name, &hostname, &run_dir)?;
     let mut targets = vec![MountTarget {
         path: PathBuf::from(files::ROOTFS),
     }];
@@ -70,12 +74,16 @@ pub(crate) fn prepare(
         volumes.push(volume_mount(volume, &run_dir.join(&target))?);
         targets.push(MountTarget { path: target });
     }
-    let binds = bind_mounts(config, &run_dir, &generated);
+    let mut joins = joins(engine, config, name, &run_dir)?;
+    targets.append(&mut joins.targets);
+    volumes.append(&mut joins.mounts);
+    let mut binds = bind_mounts(config, &run_dir, &generated);
+    binds.extend(joins.shm.take());
     let destinations: Vec<PathBuf> = binds.iter().map(|bind| bind.destination.clone()).collect();
     check_destinations(rootfs.root(), &destinations)?;
     check_cwd(config, rootfs.root())?;
-    let spec = spec(config, &user, &hostname, binds, &run_dir)?;
-    let created_paths = created_paths(engine, config, rootfs.root(), &spec)?;
+    let spec = spec(config, &user, &hostname, binds, joins, &run_dir)?;
+    let created_paths = created_paths(config, rootfs.root(), &spec, shared)?;
     Bundle::write(&run_dir.join(files::BUNDLE), &spec)?;
     let rootfs = rootfs.into_mount();
     let root = rootfs.root()?;
@@ -89,6 +97,20 @@ pub(crate) fn prepare(
         root,
         user,
     })
+}
+
+/// Runtimes differ in what they say when the kernel refuses it, and some say nothing that could be understood.
+fn check_oom_score(config: &Config) -> Result<(), EngineError> {
+    let Some(asked) = config.oom_score_adj else {
+        return Ok(());
+    };
+    let own = ctr_sys::oom_score_adj()?;
+    if asked >= own || ctr_sys::may_lower_oom_score_adj()? {
+        return Ok(());
+    }
+    let why =
+        format!("less than the engine's own {own} takes CAP_SYS_RESOURCE, which it does not have");
+    Err(EngineError::invalid("oom score adjustment", &asked, &why))
 }
 
 pub(crate) fn rootfs_of(engine: &Engine, config: &Config) -> Rootfs {
@@ -105,25 +127,53 @@ pub(crate) fn rootfs_of(engine: &Engine, config: &Config) -> Rootfs {
     }
 }
 
-/// The container's host name: its own, the host's in the host's network, else the short id.
-pub(crate) fn hostname(config: &Config) -> String {
-    if let Some(name) = &config.hostname {
-        return name.clone();
-    }
-    match config.network {
-        NetworkMode::None => config.id.short().to_owned(),
-        NetworkMode::Host => {
-            let names = rustix::system::uname();
-            let name = names.nodename().to_string_lossy().into_owned();
-            // The host's own name may be one that we would refuse; the container must start all the same.
-            let usable = name.parse::<Hostname>().is_ok();
-            if usable {
-                name
-            } else {
-                config.id.short().to_owned()
+/// The container's host name: that of whose name it shares, else its own, the host's in the host's network, else the short id.
+pub(crate) fn hostname(engine: &Engine, config: &Config) -> Result<String, EngineError> {
+    let host = || {
+        let names = rustix::system::uname();
+        let name = names.nodename().to_string_lossy().into_owned();
+        // The host's own name may be one that we would refuse; the container must start all the same.
+        let usable = name.parse::<Hostname>().is_ok();
+        if usable {
+            name
+        } else {
+            config.id.short().to_owned()
+        }
+    };
+    Ok(match (&config.uts, &config.hostname, &config.network) {
+        (NamespaceMode::Host, _, _) | (NamespaceMode::Private, None, NetworkMode::Host) => host(),
+        // What others need was created before them: this ends.
+        (NamespaceMode::Container(id), _, _) => {
+            return hostname(engine, engine.store().snapshot(id)?.config()?);
+        }
+        (NamespaceMode::Private, Some(name), _) => name.clone(),
+        (NamespaceMode::Private, None, NetworkMode::None | NetworkMode::Container(_)) => {
+            config.id.short().to_owned()
+        }
+    })
+}
+
+/// Writes the generated files. In the network of another container, hosts and name servers are that one's.
+fn generated(
+    engine: &Engine,
+    config: &Config,
+    name: &str,
+    hostname: &str,
+    run_dir: &Path,
+) -> Result<Vec<GeneratedMount>, EngineError> {
+    let mut mounts = generated_files(config, name, hostname).write(&run_dir.join(GENERATED))?;
+    if let Some(directory) = network_files(engine, config)? {
+        for (file, destination) in [("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf")] {
+            let theirs = directory.join(file);
+            let mount = mounts
+                .iter_mut()
+                .find(|mount| mount.destination == Path::new(destination));
+            if let Some(mount) = mount.filter(|_| theirs.exists()) {
+                mount.source = theirs;
             }
         }
     }
+    Ok(mounts)
 }
 
 fn generated_files(config: &Config, name: &str, hostname: &str) -> GeneratedFiles {
@@ -136,7 +186,9 @@ fn generated_files(config: &Config, name: &str, hostname: &str) -> GeneratedFile
         privileges: Privileges::Root,
     };
     match config.network {
-        NetworkMode::None => GeneratedFiles::isolated(hostname.to_owned(), container_env),
+        NetworkMode::None | NetworkMode::Container(_) => {
+            GeneratedFiles::isolated(hostname.to_owned(), container_env)
+        }
         NetworkMode::Host => GeneratedFiles::host_network(hostname.to_owned(), container_env),
     }
 }
@@ -218,6 +270,7 @@ fn spec(
     user: &ResolvedUser,
     hostname: &str,
     binds: Vec<BindMount>,
+    joins: Joins,
     run_dir: &Path,
 ) -> Result<ctr_oci::Spec, EngineError> {
     let process = &config.process;
@@ -234,17 +287,22 @@ fn spec(
             Terminal::No => ctr_oci::Terminal::No,
             Terminal::Yes => ctr_oci::Terminal::Yes,
         })
-        .hostname(hostname.parse()?)
         .cgroup_path(&config.cgroup_path)
-        .network(match config.network {
-            NetworkMode::None => NetworkNamespace::Private,
-            NetworkMode::Host => NetworkNamespace::Host,
-        })
+        .network(joins.network)
+        .pid(joins.pid)
+        .ipc(joins.ipc)
+        .uts(joins.uts)
         .cgroup_namespace(if unified {
             CgroupNamespace::Private
         } else {
             CgroupNamespace::Host
         });
+    if config.uts == NamespaceMode::Private {
+        builder = builder.hostname(hostname.parse()?);
+    }
+    if let Some(value) = config.oom_score_adj {
+        builder = builder.oom_score_adj(value);
+    }
     for (key, value) in environment(config, user, hostname) {
         builder = builder.env(key, value);
     }
@@ -295,10 +353,10 @@ pub(crate) fn search_path(config: &Config) -> &str {
 /// What a runtime will make in a root that is not ours: mount points that are missing, and those that others have made for
 /// their run and that the last user removes.
 fn created_paths(
-    engine: &Engine,
     config: &Config,
     root: &Root,
     spec: &ctr_oci::Spec,
+    shared: BTreeSet<PathBuf>,
 ) -> Result<Vec<PathBuf>, EngineError> {
     if config.rootfs.mode != RootfsMode::Plain {
         return Ok(Vec::new());
@@ -307,10 +365,6 @@ fn created_paths(
     let mut destinations: Vec<PathBuf> = mounts.map(|mount| mount.destination().clone()).collect();
     destinations.push(config.process.cwd.clone());
     let mut paths = MountPoints::missing(root, &destinations)?;
-    let shared: BTreeSet<PathBuf> = sharers(engine, &config.id, config)?
-        .into_iter()
-        .flatten()
-        .collect();
     paths.extend(shared);
     paths.sort();
     paths.dedup();

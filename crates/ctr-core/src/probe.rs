@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use ctr_monitor::{ExitRecord, ExitReport, MonitorError, files};
-use ctr_state::{ContainerId, ExitCause, ExitInfo, OomKilled, Record, Snapshot, Status};
-use ctr_sys::{Liveness, PidRef};
+use ctr_monitor::{ExitRecord, ExitReport, MonitorError, TimedOut, files};
+use ctr_state::{
+    ContainerId, ExitCause, ExitInfo, IntentKind, OomKilled, Ran, Record, Snapshot, Status,
+};
+use ctr_sys::{Cgroups, Liveness, PidRef};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -40,7 +42,7 @@ pub(crate) fn observe(
     if !is_active(record.status()) {
         return Ok(Observed::Inactive);
     }
-    if record.boot_id() != Some(engine.boot()) {
+    if record.boot_id() != Some(engine.boot_id()) {
         return Ok(Observed::Rebooted);
     }
     let run_dir = engine.run_dir(id);
@@ -91,6 +93,10 @@ pub(crate) fn recorded_exit(
 /// The monitor's report as the store keeps it.
 pub(crate) fn exit_info(record: &ExitRecord) -> ExitInfo {
     let (cause, reason) = match record.exit {
+        _ if record.timed_out == TimedOut::Yes => (
+            ExitCause::Timeout,
+            Some("it had run for as long as it was allowed to".to_owned()),
+        ),
         ExitReport::Exited { code } => (ExitCause::Exited { code }, None),
         ExitReport::Signaled { signal } => (ExitCause::Signaled { signal }, None),
         ExitReport::Unknown => (
@@ -140,41 +146,83 @@ pub(crate) fn summary(engine: &Engine, snapshot: Snapshot) -> Result<Summary, En
                 continue;
             }
         }
-        return Ok(corrected(engine, snapshot, observed));
+        let summary = corrected(engine, snapshot, observed)?;
+        return Ok(summary.in_boot(engine.boot_id()));
     }
     Ok(Summary::corrupt(snapshot))
 }
 
-fn corrected(engine: &Engine, snapshot: Snapshot, observed: Observed) -> Summary {
+fn corrected(
+    engine: &Engine,
+    snapshot: Snapshot,
+    observed: Observed,
+) -> Result<Summary, EngineError> {
     let Ok(record) = snapshot.record() else {
-        return Summary::corrupt(snapshot);
+        return Ok(Summary::corrupt(snapshot));
     };
     let (status, exit) = (record.status(), record.exit().cloned());
-    match observed {
+    Ok(match observed {
         Observed::Inactive => Summary::new(snapshot, status, exit, MonitorState::None),
-        Observed::Alive(monitor) => Summary::new(snapshot, status, exit, monitor),
+        Observed::Alive(monitor) => {
+            let status = frozen_or_not(&snapshot, record)?;
+            Summary::new(snapshot, status, exit, monitor)
+        }
         Observed::Ended(exit) => {
             Summary::new(snapshot, Status::Stopped, Some(exit), MonitorState::None)
         }
         Observed::Rebooted => {
-            let ran = status != Status::Created;
-            let exit = ran.then(|| rebooted(engine));
-            let status = if ran {
-                Status::Exited
-            } else {
-                Status::Configured
-            };
-            Summary::new(snapshot, status, exit, MonitorState::None)
+            let after = after_reboot(record);
+            let exit = rebooted(engine, record.status());
+            let exit = (after == Status::Exited).then_some(exit);
+            Summary::new(snapshot, after, exit, MonitorState::None)
         }
+    })
+}
+
+/// The status of a container that lives. Where a command was killed while it froze it or let it go on, the freezer says what came of it.
+fn frozen_or_not(snapshot: &Snapshot, record: &Record) -> Result<Status, EngineError> {
+    let status = record.status();
+    let cut_off = match record.intent() {
+        Some(intent) if matches!(intent.kind, IntentKind::Pause | IntentKind::Unpause) => {
+            !intent.owner_alive()?
+        }
+        Some(_) | None => false,
+    };
+    if !cut_off || !matches!(status, Status::Running | Status::Paused) {
+        return Ok(status);
+    }
+    let path = &snapshot.config()?.cgroup_path;
+    Ok(if Cgroups::detect()?.is_frozen(path)? {
+        Status::Paused
+    } else {
+        Status::Running
+    })
+}
+
+/// The status of a container that a reboot has ended: one that had never run looks as it did before.
+fn after_reboot(record: &Record) -> Status {
+    match (record.status(), record.facts().history) {
+        (Status::Created, Ran::Never) => Status::Configured,
+        _ => Status::Exited,
     }
 }
 
-/// The end of a run that a reboot cut off.
-pub(crate) fn rebooted(engine: &Engine) -> ExitInfo {
+/// The end of a run that a reboot cut off, in the status that is recorded.
+pub(crate) fn rebooted(engine: &Engine, status: Status) -> ExitInfo {
+    let (cause, reason) = if status == Status::Created {
+        let reason = "the machine was started anew before the container was started".to_owned();
+        let cause = ExitCause::NeverStarted {
+            reason: reason.clone(),
+        };
+        (cause, reason)
+    } else {
+        let reason = "the machine was started anew while the container ran".to_owned();
+        (ExitCause::Reboot, reason)
+    };
     ExitInfo {
-        cause: ExitCause::Reboot,
+        cause,
         oom: OomKilled::No,
         finished_ns: engine.now_ns(),
-        reason: Some("the machine was started anew while the container ran".to_owned()),
+        reason: Some(reason),
     }
 }

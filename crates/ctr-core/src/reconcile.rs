@@ -7,7 +7,8 @@ use ctr_events::{EXIT_CODE, EventKind, NewEvent, OOM_KILLED};
 use ctr_monitor::protocol::Phase;
 use ctr_monitor::{ExitRecord, MonitorClient, MonitorError, StartSeen};
 use ctr_state::{
-    AutoRemove, ExitCause, ExitInfo, Intent, IntentKind, OomKilled, StateError, Status, Trigger,
+    AutoRemove, ExitCause, ExitInfo, Intent, IntentKind, OomKilled, Ran, Record, StateError,
+    Status, Trigger,
 };
 use ctr_sys::Deadline;
 use std::time::Duration;
@@ -20,13 +21,15 @@ use crate::release::{Leftovers, release};
 /// How long a monitor may take to say how it is.
 const STATUS_WAIT: Duration = Duration::from_secs(5);
 
-/// When a container that is to go by itself goes, once it is seen that its run is over.
+/// What of that which a container's state calls for is left to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AutoRemoval {
-    /// At once.
-    Now,
-    /// The caller sees to it, after something that it still has to do.
-    ByCaller,
+pub(crate) enum Leave {
+    /// Nothing.
+    Nothing,
+    /// The removal of a container that is to go by itself, after something that the caller still has to do.
+    Removal,
+    /// A start that is to come and that nobody sees to, because the caller decides about it.
+    Restart,
 }
 
 /// Brings record and reality together.
@@ -35,7 +38,7 @@ pub(crate) enum AutoRemoval {
 /// [`StateError::NotFound`] when the container turned out to be removed, half or whole.
 pub(crate) fn reconcile(
     mut container: LockedContainer<'_>,
-    auto_removal: AutoRemoval,
+    leave: Leave,
 ) -> Result<LockedContainer<'_>, EngineError> {
     if let Some(intent) = container.record().intent().cloned()
         && !is_own_or_alive(&container, &intent)?
@@ -44,22 +47,32 @@ pub(crate) fn reconcile(
     }
     let observed = observe(container.engine(), container.id(), container.record())?;
     match observed {
+        // Its end was seen before the machine was started anew: what starts now is decided by the boot, not by the policy.
+        Observed::Inactive if is_stale(&container) => container.clean_for_start()?,
         Observed::Inactive | Observed::Alive(_) => {}
         Observed::Ended(exit) => take_exit(&mut container, exit)?,
         Observed::Rebooted => container = reboot(container)?,
     }
-    let over = matches!(container.status(), Status::Stopped | Status::Exited);
-    if auto_removal == AutoRemoval::Now && over && container.config().auto_remove == AutoRemove::Yes
-    {
+    container.drop_stale_restart()?;
+    if leave != Leave::Removal && container.is_to_go()? {
         // Carried out by whoever notices first: those who should have may all be gone.
         return Err(removed(container));
+    }
+    if leave != Leave::Restart {
+        container.hand_restart_on()?;
     }
     Ok(container)
 }
 
+/// Whether it is a container of another boot of the machine that nobody has cleaned up after.
+fn is_stale(container: &LockedContainer<'_>) -> bool {
+    let this_boot = container.engine().boot_id();
+    container.status() == Status::Stopped && container.record().boot_id() != Some(this_boot)
+}
+
 /// A living owner without the lock has given it up on purpose (a stop that waits).
 fn is_own_or_alive(container: &LockedContainer<'_>, intent: &Intent) -> Result<bool, EngineError> {
-    Ok(intent.boot_id == *container.engine().boot() && intent.owner_alive()?)
+    Ok(intent.boot_id == *container.engine().boot_id() && intent.owner_alive()?)
 }
 
 fn recover<'e>(
@@ -73,6 +86,7 @@ fn recover<'e>(
         IntentKind::Init => cut_off(container),
         IntentKind::Start => recover_start(container),
         IntentKind::Remove if container.status() == Status::Removing => Err(removed(container)),
+        IntentKind::Cleanup if container.status() != Status::Stopped => cut_off(container),
         // Stop: the signals are out, or can be sent again. Cleanup and a removal that had not begun: the status says what is to be
         // done. What the container does is seen next.
         IntentKind::Stop | IntentKind::Cleanup | IntentKind::Remove => {
@@ -80,12 +94,17 @@ fn recover<'e>(
             container.save(&[])?;
             Ok(container)
         }
+        IntentKind::Pause | IntentKind::Unpause => crate::pause::recover(container),
     }
 }
 
 /// Finishes a removal; the error that says that the container is gone, or why it could not be finished.
 fn removed(container: LockedContainer<'_>) -> EngineError {
     let id = container.id().to_string();
+    let name = container.name().to_string();
+    let begun_ns = (container.status() == Status::Removing)
+        .then(|| container.record().since_ns())
+        .flatten();
     let orderly = container.status().after(Trigger::BeginRemove).is_ok();
     let result = if orderly {
         container.remove_stopped().map(drop)
@@ -93,9 +112,14 @@ fn removed(container: LockedContainer<'_>) -> EngineError {
         // A container that nobody was ever told of, and that runs all the same.
         crate::remove::finish(container)
     };
-    match result {
-        Ok(()) => StateError::NotFound { what: id }.into(),
-        Err(error) => error,
+    match (result, begun_ns) {
+        (Ok(()), _) => StateError::NotFound { what: id }.into(),
+        (Err(error), Some(since_ns)) => EngineError::RemovalStuck {
+            name,
+            since_ns,
+            cause: Box::new(error),
+        },
+        (Err(error), None) => error,
     }
 }
 
@@ -134,7 +158,7 @@ fn has_started(container: &LockedContainer<'_>) -> Result<bool, EngineError> {
 /// Takes back what a command that was killed had begun. A container that was to go by itself has nobody left who would remove it.
 fn cut_off(mut container: LockedContainer<'_>) -> Result<LockedContainer<'_>, EngineError> {
     take_back(&mut container, "the command that started it was cut off")?;
-    if container.config().auto_remove == AutoRemove::Yes {
+    if container.config().auto_remove == AutoRemove::Yes && !container.will_restart() {
         return Err(removed(container));
     }
     Ok(container)
@@ -146,14 +170,20 @@ pub(crate) fn take_back(
     reason: &str,
 ) -> Result<(), EngineError> {
     let engine = container.engine();
-    let released = release(engine, &Leftovers::of(container.locked_record()));
+    container.announce(IntentKind::Cleanup);
+    let released = container
+        .save(&[])
+        .and_then(|()| release(engine, &Leftovers::of(container.locked_record())));
     let finished_ns = engine.now_ns();
     let status = container.status();
+    let trigger = back(container.record());
     let record = container.locked_record();
     let facts = record.edit();
     facts.init = None;
     facts.monitor = None;
-    facts.created_paths.clear();
+    if let Ok(left) = &released {
+        facts.created_paths.clone_from(left);
+    }
     facts.error = Some(reason.to_owned());
     facts.finished_ns = None;
     facts.exit = Some(ExitInfo {
@@ -168,12 +198,23 @@ pub(crate) fn take_back(
     if released.is_ok() {
         record.set_intent(None);
     }
+    let mut events = Vec::new();
     if status == Status::Created {
-        container.advance(Trigger::Cleaned, &[])?;
-    } else {
-        container.save(&[])?;
+        record.advance(trigger)?;
+        events.push(container.event(EventKind::Cleanup));
     }
-    released
+    // Of a start by the policy: in the same transaction, so that no kill in between loses the next attempt.
+    container.plan_restart(None);
+    container.save(&events)?;
+    released.map(drop)
+}
+
+/// What takes a Created container back to where it was before.
+fn back(record: &Record) -> Trigger {
+    match record.facts().history {
+        Ran::Never => Trigger::Cleaned,
+        Ran::Before => Trigger::TakenBack,
+    }
 }
 
 /// Records an exit that somebody else has seen.
@@ -215,25 +256,28 @@ pub(crate) fn note_exit(event: &mut NewEvent, exit: Option<&ExitInfo>) {
 
 /// After a reboot nothing of a run exists any more but what is recorded.
 fn reboot(mut container: LockedContainer<'_>) -> Result<LockedContainer<'_>, EngineError> {
-    let exit = rebooted(container.engine());
-    let ran = container.status() != Status::Created;
+    let status = container.status();
+    let exit = rebooted(container.engine(), status);
+    let ran = status != Status::Created;
     let events = if ran {
         vec![died(&container, &exit)]
     } else {
         Vec::new()
     };
-    release(
+    let left = release(
         container.engine(),
         &Leftovers::of(container.locked_record()),
     )?;
     let facts = container.locked_record().edit();
     facts.init = None;
     facts.monitor = None;
-    facts.created_paths.clear();
-    if ran {
-        facts.finished_ns = Some(exit.finished_ns);
-        facts.exit = Some(exit);
-    }
-    container.advance(Trigger::Rebooted, &events)?;
+    facts.created_paths = left;
+    facts.finished_ns = ran.then_some(exit.finished_ns);
+    facts.exit = Some(exit);
+    let trigger = match (ran, back(container.record())) {
+        (false, Trigger::TakenBack) => Trigger::TakenBack,
+        _ => Trigger::Rebooted,
+    };
+    container.advance(trigger, &events)?;
     Ok(container)
 }

@@ -10,8 +10,10 @@ use std::time::Duration;
 use ctr_monitor::{MonitorClient, MonitorError, files};
 use ctr_oci::{DeleteMode, Target};
 use ctr_rootfs::MountPoints;
-use ctr_state::{Config, ContainerId, RootfsMode};
-use ctr_sys::{Cgroups, Deadline, Liveness, PidRef, Root, Signal, descendants, remove_tree};
+use ctr_state::{Config, ContainerId, IntentKind, Record, RootfsMode};
+use ctr_sys::{
+    Cgroups, Deadline, Liveness, PidRef, Root, Signal, SysError, descendants, remove_tree,
+};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -23,6 +25,9 @@ const ANSWER_WAIT: Duration = Duration::from_secs(3);
 const END_WAIT: Duration = Duration::from_secs(10);
 /// How long a runtime's `delete` may take.
 const DELETE_WAIT: Duration = Duration::from_secs(60);
+
+/// How often a run directory is removed in which somebody makes new files.
+const REMOVALS: u32 = 20;
 
 /// What a run left behind, as recorded.
 #[derive(Clone, Debug)]
@@ -43,24 +48,43 @@ impl<'a> Leftovers<'a> {
     }
 }
 
-/// Ends the run's monitor and processes and removes all that is volatile. Goes through all steps; the first failure is returned.
+/// Ends the run's monitor and processes and removes all that is volatile. Goes through all steps; the first failure is returned. On
+/// success, the mount points that are left in a plain root because others use them.
+///
+/// Whoever calls it has saved before that the container uses its root no more (see [`uses_root`]): of several that end at the same
+/// time, one at least sees then that it is the last.
 ///
 /// # Errors
 /// When something is still there afterwards.
-pub(crate) fn release(engine: &Engine, left: &Leftovers<'_>) -> Result<(), EngineError> {
+pub(crate) fn release(engine: &Engine, left: &Leftovers<'_>) -> Result<Vec<PathBuf>, EngineError> {
     let run_dir = engine.run_dir(left.id);
     let ended = end_monitor(&run_dir);
     let cgroups = Cgroups::detect()?;
     let killed = cgroups.kill_all(&left.config.cgroup_path, Deadline::after(END_WAIT));
     delete_in_runtime(engine, left, &run_dir);
+    let cleared = clear_cgroup(&cgroups, left);
+    let removed = remove_created(engine, left);
     let steps = [
         ended,
         killed.map(drop).map_err(EngineError::from),
-        clear_cgroup(&cgroups, left),
-        remove_created(engine, left),
-        remove_tree(&run_dir).map_err(EngineError::from),
+        cleared,
+        remove_run_dir(&run_dir),
     ];
-    steps.into_iter().collect()
+    steps.into_iter().collect::<Result<(), EngineError>>()?;
+    removed
+}
+
+/// Removes the run directory. A monitor whose engine was killed just after it had started it may only now take its liveness lock, which
+/// makes a file; it ends at once, and its end is waited for.
+fn remove_run_dir(run_dir: &Path) -> Result<(), EngineError> {
+    let not_empty = |error: &SysError| error.kind() == std::io::ErrorKind::DirectoryNotEmpty;
+    for _ in 1..REMOVALS {
+        match remove_tree(run_dir) {
+            Err(error) if not_empty(&error) => end_monitor(run_dir)?,
+            other => return Ok(other?),
+        }
+    }
+    Ok(remove_tree(run_dir)?)
 }
 
 /// Tells the monitor that nobody needs it; one that does not end is killed.
@@ -143,25 +167,42 @@ fn has_entries(directory: &Path) -> bool {
 }
 
 /// Removes the mount points that runtimes made in a directory that is not ours, unless another container runs on it: removing a
-/// directory takes away what others have mounted there. The last one removes what it shares.
-fn remove_created(engine: &Engine, left: &Leftovers<'_>) -> Result<(), EngineError> {
-    if left.created_paths.is_empty() || !sharers(engine, left.id, left.config)?.is_empty() {
-        return Ok(());
+/// directory takes away what others have mounted there. The last one removes what it shares; those that are left to it are returned.
+fn remove_created(engine: &Engine, left: &Leftovers<'_>) -> Result<Vec<PathBuf>, EngineError> {
+    if left.created_paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut others = others_on_root(engine, left.id, left.config)?.into_iter();
+    if others.any(|other| uses_root(engine, &other)) {
+        return Ok(left.created_paths.clone());
     }
     match Root::open(&left.config.rootfs.path) {
-        Ok(root) => Ok(MountPoints::remove_created(&root, &left.created_paths)?),
+        Ok(root) => MountPoints::remove_created(&root, &left.created_paths)?,
         // Removed by its owner: nothing of ours is left there.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
     }
+    Ok(Vec::new())
 }
 
-/// The mount points that other active containers have made in the same plain root.
-pub(crate) fn sharers(
+/// The mount points that containers on the same plain root have made, or have left to others.
+pub(crate) fn made_by_others(
     engine: &Engine,
     id: &ContainerId,
     config: &Config,
-) -> Result<Vec<BTreeSet<PathBuf>>, EngineError> {
+) -> Result<BTreeSet<PathBuf>, EngineError> {
+    let others = others_on_root(engine, id, config)?.into_iter();
+    Ok(others
+        .flat_map(|other| other.created_paths().to_vec())
+        .collect())
+}
+
+/// The records of the other containers on the same plain root.
+fn others_on_root(
+    engine: &Engine,
+    id: &ContainerId,
+    config: &Config,
+) -> Result<Vec<Record>, EngineError> {
     let mut result = Vec::new();
     if config.rootfs.mode != RootfsMode::Plain {
         return Ok(result);
@@ -170,10 +211,21 @@ pub(crate) fn sharers(
         let (Ok(other), Ok(record)) = (snapshot.config(), snapshot.record()) else {
             continue;
         };
-        let uses = is_active(record.status()) || record.intent().is_some();
-        if snapshot.id() != id && other.rootfs == config.rootfs && uses {
-            result.push(record.created_paths().iter().cloned().collect());
+        if snapshot.id() != id && other.rootfs == config.rootfs {
+            result.push(record.clone());
         }
     }
     Ok(result)
+}
+
+/// Whether a container has, or is about to have, mounts in its root. One that gives them back is not: it has said so before.
+fn uses_root(engine: &Engine, record: &Record) -> bool {
+    let this_boot = |record: &Record| record.boot_id() == Some(engine.boot_id());
+    match record.intent().map(|intent| intent.kind) {
+        Some(IntentKind::Create | IntentKind::Init | IntentKind::Start) => true,
+        Some(IntentKind::Cleanup | IntentKind::Remove) => false,
+        Some(IntentKind::Stop | IntentKind::Pause | IntentKind::Unpause) | None => {
+            is_active(record.status()) && this_boot(record)
+        }
+    }
 }

@@ -4,13 +4,17 @@
 //! Whoever finds the status Removing goes on from there.
 
 use ctr_events::EventKind;
-use ctr_state::{ContainerId, IntentKind, Status, StopReason, Trigger};
+use ctr_state::{
+    AutoRemove, Config, ContainerId, IntentKind, Operation, StateError, Status, StopReason, Trigger,
+};
 use ctr_sys::{Signal, remove_tree};
 
 use crate::container::{Container, LockedContainer};
 use crate::create::{remove_cid_file, remove_pid_file};
+use crate::dependencies::dependents;
+use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::reconcile::note_exit;
+use crate::reconcile::{Leave, note_exit};
 use crate::stop::StopRequest;
 
 /// How often a container is stopped again for its removal while somebody else keeps starting it.
@@ -23,6 +27,17 @@ pub struct RemoveRequest {
     pub mode: RemoveMode,
     /// Seconds to stop it in, see [`StopRequest::timeout_s`].
     pub timeout_s: Option<i64>,
+    /// What happens to containers that need it.
+    pub dependents: Dependents,
+}
+
+/// What a removal does to containers that need the one that is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dependents {
+    /// They keep it from being removed.
+    Refuse,
+    /// They are removed in the same way, before it.
+    RemoveToo,
 }
 
 /// What a removal does to a container that runs.
@@ -42,39 +57,73 @@ pub struct Removed {
 }
 
 impl Container<'_> {
-    /// Removes the container.
+    /// Removes the container; returns those that were removed, in that order, itself last.
     ///
     /// # Errors
-    /// [`EngineError::WrongStatus`] for one that runs, without [`RemoveMode::Force`].
-    pub fn remove(&self, request: RemoveRequest) -> Result<Removed, EngineError> {
-        let mut locked = self.lock("rm")?;
+    /// [`EngineError::WrongStatus`] for one that runs, without [`RemoveMode::Force`]; [`EngineError::Needed`] when others need it, without
+    /// [`Dependents::RemoveToo`]. It is unchanged then.
+    pub fn remove(&self, request: RemoveRequest) -> Result<Vec<Removed>, EngineError> {
+        let mut removed = Vec::new();
+        // Somebody may create another one that needs it, meanwhile.
         for _ in 0..STOP_ATTEMPTS {
-            match (locked.status(), request.mode) {
-                (Status::Running | Status::Paused | Status::Stopping, RemoveMode::Normal) => {
-                    return Err(locked.wrong_status("remove"));
-                }
-                // Whoever starts it again meanwhile has it stopped again.
-                (Status::Running | Status::Paused | Status::Stopping, RemoveMode::Force) => {
-                    locked = match stop_for_removal(locked, request) {
-                        Err(error) if error.is_not_found() => {
-                            return Ok(Removed {
-                                id: self.id().clone(),
-                            });
+            let needing = dependents(self.engine(), self.id())?;
+            match (needing.is_empty(), request.dependents) {
+                (true, _) => {}
+                (false, Dependents::Refuse) => return Err(self.needed(needing)),
+                (false, Dependents::RemoveToo) => {
+                    for (id, _) in needing {
+                        match self.engine().container(&id).remove_alone(request) {
+                            Ok(()) => removed.push(Removed { id }),
+                            Err(error) if error.is_not_found() => {}
+                            Err(error) => return Err(error),
                         }
-                        other => other?,
-                    };
+                    }
                 }
-                (
-                    Status::Configured
-                    | Status::Created
-                    | Status::Stopped
-                    | Status::Exited
-                    | Status::Removing,
-                    _,
-                ) => return locked.remove_stopped(),
+            }
+            match self.remove_alone(request) {
+                Err(EngineError::State(StateError::InUse { .. })) => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    let id = self.id().clone();
+                    removed.push(Removed { id });
+                    return Ok(removed);
+                }
             }
         }
-        Err(locked.wrong_status("remove"))
+        Err(self.needed(dependents(self.engine(), self.id())?))
+    }
+
+    fn needed(&self, by: Vec<(ContainerId, String)>) -> EngineError {
+        let name = self.name();
+        EngineError::Needed {
+            name: name.unwrap_or_else(|_| self.id().short().to_owned()),
+            // In the order of their creation.
+            by: by.into_iter().rev().map(|(_, name)| name).collect(),
+        }
+    }
+
+    fn remove_alone(&self, request: RemoveRequest) -> Result<(), EngineError> {
+        let mut locked = self.lock_with("rm", Leave::Restart)?;
+        for _ in 0..STOP_ATTEMPTS {
+            match locked.status() {
+                Status::Running | Status::Paused | Status::Stopping => match request.mode {
+                    RemoveMode::Normal => return Err(locked.wrong_status(Operation::Remove)),
+                    // Whoever starts it again meanwhile has it stopped again.
+                    RemoveMode::Force => {
+                        locked = match stop_for_removal(locked, request) {
+                            Err(error) if error.is_not_found() => return Ok(()),
+                            other => other?,
+                        };
+                    }
+                },
+                Status::Configured
+                | Status::Created
+                | Status::Stopped
+                | Status::Exited
+                | Status::Removing => return locked.remove_stopped().map(drop),
+            }
+        }
+        Err(locked.wrong_status(Operation::Remove))
     }
 }
 
@@ -106,7 +155,12 @@ impl LockedContainer<'_> {
         if self.status() != Status::Removing {
             // The table first: what runs must not be torn down only to find that it may not be removed.
             if self.status().after(Trigger::BeginRemove).is_err() {
-                return Err(self.wrong_status("remove"));
+                return Err(self.wrong_status(Operation::Remove));
+            }
+            // Nobody who needs it must lose it; asked again when the point of no return is saved.
+            let needing = dependents(self.engine(), &id)?;
+            if !needing.is_empty() {
+                return Err(self.handle().needed(needing));
             }
             self.release_run(IntentKind::Remove)?;
             self.announce(IntentKind::Remove);
@@ -115,8 +169,27 @@ impl LockedContainer<'_> {
             let durability = record.config().auto_remove.into();
             record.save(&[], durability)?;
         }
+        let engine = self.engine();
+        let needed = self.config().dependencies();
         finish(self)?;
+        for needed in &needed {
+            let_go(engine, needed);
+        }
         Ok(Removed { id })
+    }
+}
+
+/// Removes a container that was to go by itself and was kept only because the one that was just removed needed it. Taking its lock is
+/// enough; what fails is tried again by the next command that does.
+fn let_go(engine: &Engine, id: &ContainerId) {
+    let Ok(snapshot) = engine.store().snapshot(id) else {
+        return;
+    };
+    let to_go = |config: &Config| config.auto_remove == AutoRemove::Yes;
+    if snapshot.config().is_ok_and(to_go)
+        && let Err(error) = engine.container(id).lock("rm")
+    {
+        tracing::debug!(container = %id, %error, "nobody needs it any more");
     }
 }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use ctr_exec::DetachKeys;
 use ctr_monitor::MonitorClient;
-use ctr_state::{AutoRemove, ExitInfo, LogDriver, Status, Terminal};
+use ctr_state::{ExitInfo, LogDriver, Status, Terminal};
 use ctr_sys::{Child, Deadline, PidStamp, Signal, SignalFd};
 
 use crate::container::{Container, LockedContainer};
 use crate::error::EngineError;
+use crate::reconcile::Leave;
 use copy::Copy;
 
 /// How long a monitor may take to end once its container is cleaned up after.
@@ -193,16 +194,17 @@ impl<'e> Session<'e> {
 
     /// Records the exit and gives the run's resources back. Somebody else may have done so, or removed the container.
     fn finish(&self) -> Result<(), EngineError> {
-        let result = self.container.lock("cleanup").and_then(|mut locked| {
+        let locked = self.container.lock_with("cleanup", Leave::Restart);
+        let result = locked.and_then(|mut locked| {
             if locked.record().generation() != self.run.generation {
                 return Ok(());
             }
-            match (locked.config().auto_remove, locked.status()) {
-                (AutoRemove::Yes, Status::Stopped | Status::Exited) => {
-                    locked.remove_stopped().map(drop)
-                }
-                (AutoRemove::No, Status::Stopped) => locked.cleanup(),
-                _ => Ok(()),
+            if locked.is_to_go()? {
+                locked.remove_stopped().map(drop)
+            } else if locked.status() == Status::Stopped {
+                locked.cleanup()
+            } else {
+                Ok(())
             }
         });
         match result {

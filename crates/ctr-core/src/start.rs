@@ -4,17 +4,18 @@ use std::os::fd::BorrowedFd;
 
 use ctr_events::EventKind;
 use ctr_exec::WindowSize;
-use ctr_monitor::MonitorClient;
 use ctr_monitor::protocol::{AttachRequest as MonitorAttach, CleanupPromise};
-use ctr_state::{IntentKind, Status, Trigger};
+use ctr_monitor::{MonitorClient, MonitorError};
+use ctr_state::{IntentKind, Operation, StartReason, Status, Trigger};
 use ctr_sys::{Child, Deadline, SignalFd};
 
 use crate::attach::AttachRequest;
 use crate::container::{Container, LockedContainer};
+use crate::dependencies::Needs;
 use crate::engine::Engine;
 use crate::error::{EngineError, chain};
 use crate::init::{Init, MONITOR_WAIT, REPLY_WAIT, reap, with_leftovers};
-use crate::reconcile::take_back;
+use crate::reconcile::{Leave, take_back};
 use crate::session::{AttachedRun, Role, Session};
 
 /// How a container is started.
@@ -24,6 +25,19 @@ pub struct StartRequest<'a> {
     pub attach: Attach,
     /// The caller's standard streams. A container whose log driver is `passthrough` takes them over, others have no use for them.
     pub streams: Option<[BorrowedFd<'a>; 3]>,
+    /// Why it is started, for the ledger; the restart policy goes on counting only when it says so itself.
+    pub reason: StartReason,
+}
+
+impl StartRequest<'_> {
+    /// A start of a container that runs by itself and takes over nobody's streams.
+    pub fn in_background(reason: StartReason) -> Self {
+        Self {
+            attach: Attach::None,
+            streams: None,
+            reason,
+        }
+    }
 }
 
 /// Whether a start attaches.
@@ -61,14 +75,17 @@ pub enum Started<'e> {
 }
 
 impl<'e> Container<'e> {
-    /// Starts the container. One that has stopped and was not cleaned up after is cleaned up after first; to one that runs the caller
-    /// is attached, if that was asked for.
+    /// Starts the container, after the containers that it needs and that do not run. One that has stopped and was not cleaned up after
+    /// is cleaned up after first; to one that runs the caller is attached, if that was asked for.
     ///
     /// # Errors
     /// [`EngineError::WrongStatus`] when it is paused, stopping or being removed; [`EngineError::Runtime`] when its program cannot be
-    /// run. Nothing of the run is left then, and the container can be started again.
+    /// run; [`EngineError::Dependency`] when a container that it needs cannot be started or has not ended as it should. Nothing of the
+    /// run is left then, and the container can be started again; containers that it needs and that were started go on.
     pub fn start(&self, request: StartRequest<'_>) -> Result<Started<'e>, EngineError> {
-        self.lock("start")?.start(request)
+        let needs = Needs::of(self)?;
+        needs.start(request.reason, None)?;
+        self.lock_with("start", Leave::Restart)?.start(request)
     }
 
     /// As [`Container::start`] with the streams attached, but gives up when a signal to end arrives on `signals` before the
@@ -80,12 +97,15 @@ impl<'e> Container<'e> {
         &self,
         request: ForegroundRequest<'_>,
     ) -> Result<Started<'e>, EngineError> {
-        self.lock("start")?.start_in_foreground(request)
+        let needs = Needs::of(self)?;
+        needs.start(StartReason::User, Some(request.signals))?;
+        self.lock_with("start", Leave::Restart)?
+            .start_in_foreground(request)
     }
 }
 
 impl Engine {
-    /// Creates a container and starts it under one lock.
+    /// Starts the containers that a new one needs, then creates it and starts it under one lock.
     ///
     /// # Errors
     /// Those of [`Engine::create`], as the outer result; those of [`Container::start`] inside, when the container exists.
@@ -94,7 +114,9 @@ impl Engine {
         create: crate::CreateRequest,
         start: StartRequest<'_>,
     ) -> Result<(Container<'_>, Result<Started<'_>, EngineError>), EngineError> {
-        let locked = self.create_locked(create)?;
+        let planned = self.plan(create)?;
+        Needs::of_planned(self, &planned)?.start(start.reason, None)?;
+        let locked = self.create_locked(planned)?;
         let container = locked.handle();
         Ok((container, locked.start(start)))
     }
@@ -108,7 +130,9 @@ impl Engine {
         create: crate::CreateRequest,
         foreground: ForegroundRequest<'_>,
     ) -> Result<(Container<'_>, Result<Started<'_>, EngineError>), EngineError> {
-        let locked = self.create_locked(create)?;
+        let planned = self.plan(create)?;
+        Needs::of_planned(self, &planned)?.start(StartReason::User, Some(foreground.signals))?;
+        let locked = self.create_locked(planned)?;
         let container = locked.handle();
         Ok((container, locked.start_in_foreground(foreground)))
     }
@@ -116,7 +140,7 @@ impl Engine {
 
 impl<'e> LockedContainer<'e> {
     /// As [`Container::start`], on a container whose lock is held; the lock is given up afterwards, because a run follows that takes
-    /// as long as it likes.
+    /// as long as it likes. Containers that it needs must be there: starting them takes their locks.
     ///
     /// # Errors
     /// As [`Container::start`].
@@ -132,7 +156,13 @@ impl<'e> LockedContainer<'e> {
             window: request.window,
         };
         let streams = request.streams;
-        self.start_interruptible(StartRequest { attach, streams }, Some(request.signals))
+        let reason = StartReason::User;
+        let request_again = StartRequest {
+            attach,
+            streams,
+            reason,
+        };
+        self.start_interruptible(request_again, Some(request.signals))
     }
 
     fn start_interruptible(
@@ -145,19 +175,23 @@ impl<'e> LockedContainer<'e> {
             tracing::info_span!("start", container = self.id().short(), generation).entered();
         match self.status() {
             Status::Running => return self.already(request),
-            Status::Configured | Status::Exited | Status::Created => {}
-            Status::Stopped => self.cleanup()?,
+            Status::Configured | Status::Exited | Status::Created => self.check_dependencies()?,
+            Status::Stopped => {
+                self.check_dependencies()?;
+                self.clean_for_start()?;
+            }
             Status::Paused | Status::Stopping | Status::Removing => {
-                return Err(self.wrong_status("start"));
+                return Err(self.wrong_status(Operation::Start));
             }
         }
-        let (client, monitor) = if self.status() == Status::Created {
-            (self.monitor("start")?, None)
+        let (client, monitor) = if let Some(client) = self.made_before()? {
+            (client, None)
         } else {
             let (client, monitor) = self.init(Init {
-                next: IntentKind::Start,
+                next: Some(IntentKind::Start),
                 interrupt,
                 streams: request.streams,
+                reason: request.reason,
             })?;
             (client, Some(monitor))
         };
@@ -168,6 +202,26 @@ impl<'e> LockedContainer<'e> {
                 reap(monitor);
                 Err(with_leftovers(error, taken_back))
             }
+        }
+    }
+
+    /// The monitor of a container that was made before and waits, with the start announced; `None` when it is still to be made. One
+    /// whose monitor was lost cannot be started, and is made anew.
+    fn made_before(&mut self) -> Result<Option<MonitorClient>, EngineError> {
+        if self.status() != Status::Created {
+            return Ok(None);
+        }
+        match self.monitor("start") {
+            Ok(client) => {
+                self.announce(IntentKind::Start);
+                self.save(&[])?;
+                Ok(Some(client))
+            }
+            Err(MonitorError::Gone { .. }) => {
+                take_back(self, "its monitor was lost before it was started")?;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -214,6 +268,11 @@ impl<'e> LockedContainer<'e> {
         }
     }
 
+    /// Whether the start of a container that was only made is asked for as a restart: then no event has said so yet.
+    fn is_restart_of_created(&self, reason: StartReason) -> bool {
+        reason == StartReason::Restart && self.record().facts().start_reason != reason
+    }
+
     /// From Created to Running; the connection, attached where asked.
     fn start_created(
         &mut self,
@@ -221,6 +280,9 @@ impl<'e> LockedContainer<'e> {
         request: StartRequest<'_>,
     ) -> Result<MonitorClient, EngineError> {
         let mut events = Vec::new();
+        if self.is_restart_of_created(request.reason) {
+            events.push(self.restart_event());
+        }
         if let Attach::Streams { window } = request.attach {
             let attach = MonitorAttach {
                 cleanup: CleanupPromise::Made,

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use ctr_events::EventKind;
-use ctr_state::{AutoRemove, IntentKind, Status, StopReason, Trigger};
-use ctr_sys::{Deadline, Delivery, PidRef, PidStamp, Signal};
+use ctr_state::{IntentKind, Operation, Status, StopReason, Trigger};
+use ctr_sys::{Cgroups, Deadline, Delivery, PidRef, PidStamp, Signal};
 
 use crate::container::{Container, LockedContainer};
 use crate::error::EngineError;
-use crate::reconcile::{AutoRemoval, reconcile};
+use crate::reconcile::{Leave, reconcile};
 use crate::release::end_monitor;
 use crate::wait::wait_for_record;
 
@@ -45,14 +45,26 @@ pub enum StopOutcome {
 
 /// A container that was asked to stop and whose lock is free meanwhile.
 #[derive(Debug)]
-#[must_use = "nothing is signalled before `finish`"]
+#[must_use = "it is neither waited for nor killed before `finish` or `complete`"]
 pub struct Stopping<'e> {
     container: Container<'e>,
     generation: u64,
     init: Option<PidStamp>,
     signal: Signal,
     grace: Option<Duration>,
+    asked: Asked,
+    cgroup_path: String,
     role: Role,
+}
+
+/// Whether the stop signal was sent.
+#[derive(Debug)]
+enum Asked {
+    NotYet,
+    /// To this process, which has until then.
+    Waits(PidRef, Deadline),
+    /// It was no more.
+    Gone,
 }
 
 /// Who began the stop says so in the journal; who joined one does not.
@@ -64,33 +76,31 @@ enum Role {
     Idle,
 }
 
-impl Container<'_> {
+impl<'e> Container<'e> {
     /// Stops the container and cleans up after it (or removes it, when it is to go by itself).
     ///
     /// # Errors
     /// [`EngineError::WrongStatus`] when it is paused or being removed, [`EngineError::Unkillable`].
     pub fn stop(&self, request: StopRequest) -> Result<StopOutcome, EngineError> {
-        let locked = match self.lock("stop") {
-            // It was to go by itself once its run was over, and has gone now.
-            Err(error) if error.is_not_found() => return Ok(StopOutcome::AlreadyStopped),
-            other => other?,
-        };
-        let stopping = locked.begin_stop(request)?;
-        let (mut locked, outcome) = match stopping.finish() {
-            // Removed meanwhile: it does not run.
-            Err(error) if error.is_not_found() => return Ok(StopOutcome::Stopped),
-            other => other?,
-        };
-        match (locked.status(), locked.config().auto_remove) {
-            (Status::Stopped | Status::Exited, AutoRemove::Yes)
-                if outcome != StopOutcome::AlreadyStopped =>
-            {
-                locked.remove_stopped()?;
-            }
-            (Status::Stopped, _) => locked.cleanup()?,
-            _ => {}
+        match self.begin_stop(request)? {
+            Some(stopping) => stopping.complete(),
+            None => Ok(StopOutcome::AlreadyStopped),
         }
-        Ok(outcome)
+    }
+
+    /// The first half of [`Container::stop`]: the container is asked to stop and not waited for, so that several can be asked before the
+    /// first one is waited for. `None`: it was to go by itself once its run was over, and has gone now.
+    ///
+    /// # Errors
+    /// As [`Container::stop`].
+    pub fn begin_stop(&self, request: StopRequest) -> Result<Option<Stopping<'e>>, EngineError> {
+        let locked = match self.lock_with("stop", Leave::Restart) {
+            Err(error) if error.is_not_found() => return Ok(None),
+            other => other?,
+        };
+        let mut stopping = locked.begin_stop(request)?;
+        stopping.ask()?;
+        Ok(Some(stopping))
     }
 }
 
@@ -103,7 +113,11 @@ impl<'e> LockedContainer<'e> {
         let generation = self.record().generation();
         let _span =
             tracing::info_span!("stop", container = self.id().short(), generation).entered();
-        self.locked_record().edit().stop_requested = Some(request.reason);
+        let waits_for_start = self.status() == Status::Created;
+        let facts = self.locked_record().edit();
+        facts.stop_requested = Some(request.reason);
+        // Whatever was to come is called off.
+        facts.restart = None;
         let role = match self.status() {
             Status::Running | Status::Created => Role::First,
             // A stop that was killed has left no intent of a living process.
@@ -112,30 +126,43 @@ impl<'e> LockedContainer<'e> {
             Status::Configured | Status::Stopped | Status::Exited => Role::Idle,
             Status::Paused | Status::Removing => {
                 self.save(&[])?;
-                return Err(self.wrong_status("stop"));
+                return Err(self.wrong_status(Operation::Stop));
             }
         };
         match role {
             Role::Idle => self.save(&[])?,
-            Role::First | Role::Joined => {
-                let actor = self.engine().config().actor.clone();
-                self.locked_record().edit().ended_by = Some(actor);
-                self.announce(IntentKind::Stop);
-                self.advance(Trigger::BeginStop, &[])?;
-            }
+            Role::First | Role::Joined => self.announce_stop(request.reason)?,
         }
         let config = self.config();
         let seconds = request
             .timeout_s
             .unwrap_or_else(|| i64::from(config.stop_timeout_s));
+        // There is no program yet that could obey.
+        let seconds = if waits_for_start { 0 } else { seconds };
         Ok(Stopping {
             generation,
             init: self.record().init(),
             signal: config.stop_signal,
             grace: u64::try_from(seconds).ok().map(Duration::from_secs),
+            asked: Asked::NotYet,
+            cgroup_path: config.cgroup_path.clone(),
             role,
             container: self.unlock(),
         })
+    }
+
+    fn announce_stop(&mut self, reason: StopReason) -> Result<(), EngineError> {
+        let actor = self.engine().config().actor.clone();
+        self.locked_record().edit().ended_by = Some(actor);
+        let events = match reason {
+            StopReason::User | StopReason::Kill | StopReason::Shutdown => Vec::new(),
+            StopReason::Restart => {
+                self.plan_restart_now();
+                vec![self.restart_event()]
+            }
+        };
+        self.announce(IntentKind::Stop);
+        self.advance(Trigger::BeginStop, &events)
     }
 }
 
@@ -145,17 +172,17 @@ impl<'e> Stopping<'e> {
     /// # Errors
     /// [`EngineError::Unkillable`]; the status stays Stopping, and a later stop, kill or removal goes on. Not found, when somebody
     /// has removed the container meanwhile.
-    pub fn finish(self) -> Result<(LockedContainer<'e>, StopOutcome), EngineError> {
+    pub fn finish(mut self) -> Result<(LockedContainer<'e>, StopOutcome), EngineError> {
         if self.role == Role::Idle {
             return Ok((self.container.lock("stop")?, StopOutcome::AlreadyStopped));
         }
         let outcome = self.signal_then_kill()?;
-        let mut locked = self.container.lock_with("stop", AutoRemoval::ByCaller)?;
+        let mut locked = self.container.lock_with("stop", Leave::Removal)?;
         if locked.status() == Status::Stopping && locked.record().generation() == self.generation {
             // Its process has ended, and the monitor, which should have said so, does not: it is ended too, and then the record is
             // what there is.
             end_monitor(&locked.engine().run_dir(locked.id()))?;
-            locked = reconcile(locked, AutoRemoval::ByCaller)?;
+            locked = reconcile(locked, Leave::Removal)?;
         }
         let same_run = locked.record().generation() == self.generation;
         if same_run && locked.status() != Status::Stopping {
@@ -169,33 +196,73 @@ impl<'e> Stopping<'e> {
         Ok((locked, outcome))
     }
 
-    fn signal_then_kill(&self) -> Result<StopOutcome, EngineError> {
-        let Some(init) = self.init.map(PidRef::open).transpose()?.flatten() else {
+    /// The second half of [`Container::stop`].
+    ///
+    /// # Errors
+    /// As [`Container::stop`].
+    pub fn complete(self) -> Result<StopOutcome, EngineError> {
+        let (mut locked, outcome) = match self.finish() {
+            // Removed meanwhile: it does not run.
+            Err(error) if error.is_not_found() => return Ok(StopOutcome::Stopped),
+            other => other?,
+        };
+        if locked.is_to_go()? {
+            locked.remove_stopped()?;
+        } else if locked.status() == Status::Stopped {
+            locked.cleanup()?;
+        }
+        Ok(outcome)
+    }
+
+    /// Sends the stop signal, unless that was done or there is nothing to signal. The time that the container has begins now.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn ask(&mut self) -> Result<(), EngineError> {
+        if self.role == Role::Idle || !matches!(self.asked, Asked::NotYet) {
+            return Ok(());
+        }
+        let init = self.init.map(PidRef::open).transpose()?.flatten();
+        let patience = self.grace.map_or_else(Deadline::never, Deadline::after);
+        self.asked = match init {
+            None => Asked::Gone,
+            // Killed at once: there is nothing to ask.
+            Some(init) if self.grace == Some(Duration::ZERO) => Asked::Waits(init, patience),
+            Some(init) => match init.signal(self.signal)? {
+                Delivery::Gone => Asked::Gone,
+                Delivery::Delivered => Asked::Waits(init, patience),
+            },
+        };
+        Ok(())
+    }
+
+    fn signal_then_kill(&mut self) -> Result<StopOutcome, EngineError> {
+        self.ask()?;
+        let Asked::Waits(init, patience) = &self.asked else {
             // It has just ended by itself, and its monitor may still be about to say so.
             wait_for_record(&self.container, self.generation)?;
             return Ok(StopOutcome::Stopped);
         };
         let mut outcome = StopOutcome::Stopped;
-        let patience = self.grace.map_or_else(Deadline::never, Deadline::after);
         let asked = self.grace != Some(Duration::ZERO);
-        let ended =
-            asked && (init.signal(self.signal)? == Delivery::Gone || init.wait(patience)?);
-        if !ended {
+        if !asked || !init.wait(*patience)? {
             if asked {
                 outcome = StopOutcome::Killed {
                     signal: self.signal,
                     waited_s: self.grace.unwrap_or_default().as_secs(),
                 };
             }
-            kill(&self.container, &init)?;
+            kill(&self.container, &self.cgroup_path, init)?;
         }
         wait_for_record(&self.container, self.generation)?;
         Ok(outcome)
     }
 }
 
-fn kill(container: &Container<'_>, init: &PidRef) -> Result<(), EngineError> {
+fn kill(container: &Container<'_>, cgroup_path: &str, init: &PidRef) -> Result<(), EngineError> {
     init.signal(Signal::KILL)?;
+    // Somebody may have frozen it behind the engine's back, and version 1 of the control groups lets it die only when it goes on.
+    Cgroups::detect()?.thaw_for_death(cgroup_path)?;
     if init.wait(Deadline::after(KILL_WAIT))? {
         return Ok(());
     }

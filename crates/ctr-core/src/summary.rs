@@ -1,6 +1,7 @@
 //! A container as lists show it, and which of them a list has.
 
-use ctr_state::{ExitInfo, Snapshot, Status};
+use ctr_state::{ExitInfo, PendingRestart, Record, Snapshot, Status};
+use ctr_sys::{BootId, LockHolder};
 
 use crate::filter::ContainerFilter;
 
@@ -42,6 +43,8 @@ pub struct Summary {
     status: Option<Status>,
     exit: Option<ExitInfo>,
     monitor: MonitorState,
+    restart: Option<PendingRestart>,
+    holder: Option<LockHolder>,
 }
 
 impl Summary {
@@ -56,6 +59,8 @@ impl Summary {
             status: Some(status),
             exit,
             monitor,
+            restart: None,
+            holder: None,
         }
     }
 
@@ -65,6 +70,8 @@ impl Summary {
             status: None,
             exit: None,
             monitor: MonitorState::None,
+            restart: None,
+            holder: None,
         }
     }
 
@@ -81,6 +88,29 @@ impl Summary {
     /// How the last run ended, when it has.
     pub fn exit(&self) -> Option<&ExitInfo> {
         self.exit.as_ref()
+    }
+
+    pub(crate) fn with_holder(self, holder: Option<LockHolder>) -> Self {
+        Self { holder, ..self }
+    }
+
+    /// Who holds the container's lock, when it was looked at: a command that works on it, or hangs.
+    pub fn holder(&self) -> Option<&LockHolder> {
+        self.holder.as_ref()
+    }
+
+    /// A start that is to come, unless somebody calls it off.
+    pub fn restart(&self) -> Option<&PendingRestart> {
+        self.restart.as_ref()
+    }
+
+    /// A start that was planned in another boot of the machine is none.
+    pub(crate) fn in_boot(mut self, boot: &BootId) -> Self {
+        let record = self.snapshot.record().ok();
+        let planned = record.filter(|_| self.status == Some(Status::Exited));
+        let planned = planned.and_then(Record::restart);
+        self.restart = planned.filter(|pending| pending.boot_id == *boot).cloned();
+        self
     }
 
     /// How it stands with the monitor.

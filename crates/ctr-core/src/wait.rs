@@ -3,24 +3,17 @@
 //! The run that is current when the question is asked is the one that is answered: its number is kept, so a restart or a removal in
 //! between changes nothing. The answer comes from the monitor's record, or, when that has been taken in already, from the ledger.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 use std::time::Duration;
 
+use ctr_events::{EventKind, Filter, Reader, Watch as JournalWatch};
 use ctr_monitor::files;
-use ctr_state::{ExitCause, ExitInfo, IntentKind, OomKilled, Record};
-use ctr_sys::{Deadline, Liveness, PidRef, SysError, poll};
-use rustix::event::{PollFd, PollFlags};
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use rustix::io::Errno;
+use ctr_state::{ExitCause, ExitInfo, IntentKind, OomKilled, Record, StateError, Status};
+use ctr_sys::{Deadline, Liveness, PidRef};
 
 use crate::container::Container;
 use crate::error::EngineError;
 use crate::probe::{Observed, observe, rebooted, recorded_exit};
-use crate::summary::MonitorState;
-
-/// Where nothing can announce the end (watches are a limited resource of the machine), it is looked for this often.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+use crate::watch::Watch;
 
 /// How long a monitor may take from the end of the container to its record.
 const RECORD_WAIT: Duration = Duration::from_secs(5);
@@ -53,6 +46,95 @@ impl Container<'_> {
     }
 }
 
+/// What a wait for one of several statuses led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// The run that was current when the wait began has ended, which was waited for.
+    Ended(ExitInfo),
+    /// The container has, or had for a moment, this status.
+    Reached(Status),
+}
+
+impl Container<'_> {
+    /// Waits until the container is in one of these statuses, or was for a moment since the call, and says which. `Stopped` and `Exited`
+    /// both mean the end of the run that is current now, as for [`Container::wait`]; `Removing` also means that it is gone.
+    ///
+    /// Nothing is polled: the journal and the end of processes announce what happens.
+    ///
+    /// # Errors
+    /// When the container is gone and none of that can happen any more.
+    pub fn wait_for(&self, statuses: &[Status]) -> Result<Waited, EngineError> {
+        // Watch first, then the cursor, then the status: what happens between two of them is seen by the later one.
+        let mut journal = JournalWatch::start(&self.engine().layout().wake())?;
+        let after = self.engine().store().last_event()?;
+        let term = format!("container={}", self.id());
+        let filter = Filter::parse([term]).map_err(StateError::from)?;
+        let mut events = Reader::new(after, filter);
+        let generation = self.snapshot()?.record()?.generation();
+        let ends = statuses
+            .iter()
+            .any(|status| matches!(status, Status::Stopped | Status::Exited));
+        loop {
+            let run = Watch::new(self, generation)?;
+            if ends && let Some(exit) = exit_of(self, generation)? {
+                return Ok(Waited::Ended(exit));
+            }
+            while let Some(event) = self.engine().store().next_event(&mut events)? {
+                let reached = leads_to(event.kind()).filter(|status| statuses.contains(status));
+                if let Some(status) = reached {
+                    return Ok(Waited::Reached(status));
+                }
+            }
+            match self.summary() {
+                Ok(summary) => {
+                    match summary.status().filter(|status| statuses.contains(status)) {
+                        None => {}
+                        // Whether it is gone already, or about to be: the answer is the same.
+                        Some(Status::Removing) => return self.gone(generation),
+                        Some(status) => return Ok(Waited::Reached(status)),
+                    }
+                }
+                Err(error) if error.is_not_found() && statuses.contains(&Status::Removing) => {
+                    return self.gone(generation);
+                }
+                Err(error) => return Err(error),
+            }
+            journal.wait_beside(run.descriptors(), run.deadline())?;
+        }
+    }
+
+    /// The answer to a wait for the removal, with the exit code as far as it is known.
+    fn gone(&self, generation: u64) -> Result<Waited, EngineError> {
+        let run = self.engine().store().exit_of(self.id(), generation)?;
+        let exit = run.and_then(|run| run.ended);
+        Ok(exit.map_or(Waited::Reached(Status::Removing), Waited::Ended))
+    }
+}
+
+/// The status that an event reports. The end of a run is told apart by its number, and is not among them.
+fn leads_to(kind: EventKind) -> Option<Status> {
+    match kind {
+        EventKind::Create => Some(Status::Configured),
+        EventKind::Init => Some(Status::Created),
+        EventKind::Start | EventKind::Unpause => Some(Status::Running),
+        EventKind::Pause => Some(Status::Paused),
+        // A stop that begins has no event; one that is through has been Stopping.
+        EventKind::Stop => Some(Status::Stopping),
+        EventKind::Attach
+        | EventKind::Cleanup
+        | EventKind::Died
+        | EventKind::Exec
+        | EventKind::ExecDied
+        | EventKind::Kill
+        | EventKind::Oom
+        | EventKind::Remove
+        | EventKind::Rename
+        | EventKind::Restart
+        | EventKind::Refresh
+        | EventKind::Sync => None,
+    }
+}
+
 /// How a run ended, as far as anybody knows now; `None`: it is under way.
 pub(crate) fn exit_of(
     container: &Container<'_>,
@@ -81,7 +163,7 @@ fn observed_exit(
     let record = snapshot.record()?;
     Ok(match observe(engine, container.id(), record)? {
         Observed::Ended(exit) => Some(exit),
-        Observed::Rebooted => Some(rebooted(engine)),
+        Observed::Rebooted => Some(rebooted(engine, record.status())),
         Observed::Alive(_) => None,
         Observed::Inactive if starter(record, generation)?.is_some() => None,
         Observed::Inactive => Some(never_started(engine.now_ns())),
@@ -89,14 +171,19 @@ fn observed_exit(
 }
 
 /// The process that is about to start this run, while it lives.
-fn starter(record: &Record, generation: u64) -> Result<Option<PidRef>, EngineError> {
+pub(crate) fn starter(record: &Record, generation: u64) -> Result<Option<PidRef>, EngineError> {
     let intent = record
         .intent()
         .filter(|intent| intent.generation == generation);
     Ok(match intent.map(|intent| (intent.kind, intent.owner)) {
         Some((IntentKind::Init | IntentKind::Start, owner)) => PidRef::open(owner)?,
         Some((
-            IntentKind::Create | IntentKind::Stop | IntentKind::Cleanup | IntentKind::Remove,
+            IntentKind::Create
+            | IntentKind::Stop
+            | IntentKind::Cleanup
+            | IntentKind::Remove
+            | IntentKind::Pause
+            | IntentKind::Unpause,
             _,
         ))
         | None => None,
@@ -132,85 +219,4 @@ pub(crate) fn wait_for_record(
         watch.wait(deadline)?;
     }
     Ok(())
-}
-
-/// What announces the end of a run: a file that appears in the run directory, the end of the monitor, or of the container, or of the
-/// command that is starting it.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    directory: Option<OwnedFd>,
-    processes: Vec<PidRef>,
-}
-
-impl Watch {
-    pub(crate) fn new(container: &Container<'_>, generation: u64) -> Result<Self, EngineError> {
-        let run_dir = container.engine().run_dir(container.id());
-        // First, so that nothing that happens after the look at the rest is missed.
-        let directory = watch_directory(&run_dir)?;
-        let monitor = Liveness::probe(&run_dir.join(files::ALIVE))?;
-        let processes = match monitor {
-            Some(pid) => PidRef::capture(pid)?.into_iter().collect(),
-            None => without_monitor(container, generation)?,
-        };
-        Ok(Self {
-            directory,
-            processes,
-        })
-    }
-
-    /// What becomes readable when something has happened.
-    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let processes = self.processes.iter().map(AsFd::as_fd);
-        processes.chain(self.directory.as_ref().map(AsFd::as_fd))
-    }
-
-    /// When to look again although nothing was announced.
-    pub(crate) fn deadline(&self) -> Deadline {
-        if self.directory.is_none() || self.processes.is_empty() {
-            return Deadline::after(LOOK_AGAIN);
-        }
-        Deadline::never()
-    }
-
-    fn wait(&self, deadline: Deadline) -> Result<(), EngineError> {
-        let mut fds: Vec<PollFd<'_>> = self
-            .descriptors()
-            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
-            .collect();
-        Ok(poll(&mut fds, deadline.min(self.deadline()))?)
-    }
-}
-
-/// The container's first process when it runs without a monitor, or the command that is starting it.
-fn without_monitor(container: &Container<'_>, generation: u64) -> Result<Vec<PidRef>, EngineError> {
-    let Ok(snapshot) = container.snapshot() else {
-        return Ok(Vec::new());
-    };
-    let Ok(record) = snapshot.record() else {
-        return Ok(Vec::new());
-    };
-    let mut processes: Vec<PidRef> = starter(record, generation)?.into_iter().collect();
-    let alive = Observed::Alive(MonitorState::Lost);
-    if record.generation() == generation
-        && observe(container.engine(), container.id(), record)? == alive
-        && let Some(init) = record.init()
-    {
-        processes.extend(PidRef::open(init)?);
-    }
-    Ok(processes)
-}
-
-fn watch_directory(path: &Path) -> Result<Option<OwnedFd>, EngineError> {
-    let error = |errno: Errno| SysError::new("watch", path.display().to_string(), errno.into());
-    let watch = match inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) {
-        Ok(watch) => watch,
-        // As many watches as the machine allows are in use.
-        Err(Errno::MFILE | Errno::NFILE) => return Ok(None),
-        Err(errno) => return Err(error(errno).into()),
-    };
-    match inotify::add_watch(&watch, path, WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF) {
-        Ok(_) => Ok(Some(watch)),
-        Err(Errno::NOENT | Errno::NOSPC) => Ok(None),
-        Err(errno) => Err(error(errno).into()),
-    }
 }

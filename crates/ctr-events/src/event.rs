@@ -86,13 +86,15 @@ pub enum EventKind {
     Stop,
     /// The processes run again.
     Unpause,
-    /// The record was brought up to date after a reboot.
+    /// The record was brought up to date after a reboot, or the container made anew in the status it had.
     Refresh,
+    /// The runtime was asked how the container is.
+    Sync,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Attach,
         Self::Cleanup,
         Self::Create,
@@ -110,6 +112,7 @@ impl EventKind {
         Self::Stop,
         Self::Unpause,
         Self::Refresh,
+        Self::Sync,
     ];
 
     /// The text that stands for it in the journal, in filters and on the screen.
@@ -132,6 +135,7 @@ impl EventKind {
             Self::Stop => "stop",
             Self::Unpause => "unpause",
             Self::Refresh => "refresh",
+            Self::Sync => "sync",
         }
     }
 }

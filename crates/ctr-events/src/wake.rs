@@ -119,13 +119,44 @@ impl Watch {
         if !touched && deadline.expired() {
             return Ok(Woken::TimedOut);
         }
+        self.drain()?;
+        Ok(Woken::Touched)
+    }
+
+    /// Waits until the file was touched, one of `others` can be read, or the deadline has passed; it may return without any of them.
+    ///
+    /// # Errors
+    /// As [`Watch::wait`].
+    pub fn wait_beside<'f>(
+        &mut self,
+        others: impl IntoIterator<Item = BorrowedFd<'f>>,
+        deadline: Deadline,
+    ) -> SysResult<()> {
+        let until = match self.inotify {
+            Some(_) => deadline,
+            None => deadline.min(Deadline::after(LOOK_AGAIN)),
+        };
+        let mut fds: Vec<PollFd<'_>> = Vec::new();
+        let watched = self.inotify.as_ref().map(AsFd::as_fd);
+        fds.extend(watched.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        fds.extend(
+            others
+                .into_iter()
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
+        );
+        poll(&mut fds, until)?;
+        drop(fds);
+        self.drain()
+    }
+
+    fn drain(&mut self) -> SysResult<()> {
         if let Some(inotify) = &self.inotify
             && drain(inotify, &self.path)? == WatchState::Ended
             && !add(inotify, &self.path)?
         {
             self.inotify = None;
         }
-        Ok(Woken::Touched)
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ctr_exec::frames::{self, Frame, Receiver};
 use ctr_sys::{
-    Cgroups, Child, Deadline, Launch, PidStamp, Ready, Signal, SignalFd, connect_seqpacket,
+    Cgroups, Child, Deadline, Launch, PidStamp, Ready, SignalFd, connect_seqpacket,
     protected_executable, seqpacket_pair, wait_either, wait_readable,
 };
 
@@ -29,9 +29,6 @@ pub struct MonitorLaunch {
     /// The control group for monitors, entered at birth on a pure version 2 machine.
     pub cgroup: String,
 }
-
-/// What a person or a service manager sends to have a command end.
-const ENDING: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
 
 /// The descriptor number on which a monitor finds its first connection.
 const CONNECTION: i32 = 3;
@@ -271,7 +268,7 @@ impl MonitorClient {
             }
             while let Some(info) = signals.read()? {
                 // The others are for a container that does not exist yet.
-                if ENDING.contains(&info.signal) {
+                if info.signal.asks_to_end() {
                     return Err(MonitorError::Interrupted {
                         signal: info.signal,
                     });

@@ -9,6 +9,7 @@
 //! * owns the container's standard streams, hands output to a process that writes the log and to every attached client, none of which
 //!   can stall it;
 //! * is the parent (subreaper) of the container's first process, sees its exit, and writes one [`ExitRecord`] by rename;
+//! * kills a container whose time is up, and says so in the record;
 //! * starts the cleanup command, unless an attached client has promised to clean up and does.
 //!
 //! It knows no store. What it learns it leaves in the run directory, and whoever takes the container's lock next takes it in.
@@ -33,7 +34,7 @@ mod serve;
 pub use client::{MonitorClient, MonitorLaunch};
 pub use error::MonitorError;
 pub use log_number::{log_number, older_log};
-pub use record::{ExitRecord, ExitReport, StartSeen};
+pub use record::{ExitRecord, ExitReport, StartSeen, TimedOut};
 pub use serve::{RuntimeResolver, serve};
 
 /// Names of the files in a run directory. One list, because engine and monitor share them.

@@ -4,10 +4,10 @@
 //! connection that has sent [`Request::Attach`] also receives output frames, and one [`Reply::Exit`] (or [`Reply::Dropped`]) after the last of them.
 //! Unknown fields are ignored; a request of another [`VERSION`] is refused with a reply.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ctr_exec::WindowSize;
-use ctr_sys::{PidStamp, Signal};
+use ctr_sys::{Launch, PidStamp, Signal, SysResult};
 use serde::{Deserialize, Serialize};
 
 use crate::error::WireFailure;
@@ -105,6 +105,10 @@ pub struct CreateRequest {
     pub cleanup: CleanupCommand,
     /// How long one call of the runtime may take, in ms.
     pub runtime_deadline_ms: u64,
+    /// How long its program may run, in ms from its start; `None` for no limit. Time in which the container is paused counts, time in
+    /// which the machine sleeps does not.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
 }
 
 /// A runtime as data, to be turned into one by the program that serves the monitor.
@@ -199,6 +203,26 @@ pub struct CleanupCommand {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
+}
+
+impl CleanupCommand {
+    /// Has `program` carry it out, in a session of its own and with nothing of the caller's, and leaves it alone.
+    ///
+    /// # Errors
+    /// When the program cannot be executed.
+    pub fn launch(&self, program: &Path) -> SysResult<()> {
+        let started = Launch::program(program)
+            .args(&self.args)
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .umask(0o077)
+            .new_session()
+            .spawn()?;
+        started.detach();
+        Ok(())
+    }
 }
 
 /// How a client attaches.

@@ -53,6 +53,17 @@ pub enum StartSeen {
     No,
 }
 
+/// Whether the monitor ended the container because its time was up ([`timeout_ms`](crate::protocol::CreateRequest::timeout_ms)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimedOut {
+    /// It did not, or the program ended by itself before the signal came.
+    #[default]
+    No,
+    /// It did.
+    Yes,
+}
+
 /// One file per generation, written once by rename. Unknown fields are tolerated: a newer monitor may say more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExitRecord {
@@ -69,6 +80,9 @@ pub struct ExitRecord {
     /// Whether its program had been started; a record that does not say so is of one that was.
     #[serde(default)]
     pub start: StartSeen,
+    /// Whether its time was up; a record that does not say so is of one without a limit.
+    #[serde(default)]
+    pub timed_out: TimedOut,
     /// When the monitor saw it, nanoseconds since 1970 UTC.
     pub finished_ns: i64,
     /// Processes of the container that the kernel killed for want of memory.
@@ -86,6 +100,7 @@ impl ExitRecord {
             init,
             exit,
             start: StartSeen::Yes,
+            timed_out: TimedOut::No,
             finished_ns: ctr_sys::now_ns(),
             oom_kills: 0,
             log_bytes_lost: 0,

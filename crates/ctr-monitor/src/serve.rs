@@ -7,6 +7,7 @@ mod cleanup;
 mod client;
 mod clients;
 mod container;
+mod end;
 mod helper;
 mod input;
 mod input_end;
@@ -16,6 +17,7 @@ mod log;
 mod patience;
 mod requests;
 mod streams;
+mod time_limit;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -31,11 +33,11 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::error::{MonitorError, WireFailure};
 use crate::files;
-use crate::protocol::{CreateRequest, Phase, Reply, RuntimeSpec};
-use crate::record::{ExitRecord, ExitReport, StartSeen};
+use crate::protocol::{CreateRequest, Reply, RuntimeSpec};
+use crate::record::ExitRecord;
 use client::Client;
 use clients::{Clients, Departed};
-use container::{Container, Ended};
+use container::Container;
 use intake::{Intake, with_words};
 use listener::Listener;
 use log::Log;
@@ -220,6 +222,7 @@ impl<'a> Monitor<'a> {
             self.take_requests();
             self.streams.write_stdin();
             if self.exit.is_none() {
+                self.container.check_time();
                 if log {
                     self.log.flush();
                 }
@@ -275,18 +278,7 @@ impl<'a> Monitor<'a> {
             self.streams.add_to(&mut fds, self.have_room());
         }
         self.clients.add_to(&mut fds, self.streams.input());
-        let clients = self.clients.timeout(self.patience());
-        let deadlines = [
-            clients,
-            self.log.timeout(),
-            self.streams.timeout(),
-            self.listener.timeout(),
-        ];
-        let deadline = deadlines.into_iter().flatten().min();
-        ctr_sys::poll(
-            &mut fds,
-            deadline.map_or(Deadline::never(), Deadline::after),
-        )?;
+        ctr_sys::poll(&mut fds, self.deadline())?;
         let ready = |index: usize| !fds[index].revents().is_empty();
         Ok([
             ready(0),
@@ -294,6 +286,19 @@ impl<'a> Monitor<'a> {
             fixed_init.is_some_and(ready),
             fixed_log.is_some_and(ready),
         ])
+    }
+
+    /// When there is something to do although nothing happened.
+    fn deadline(&self) -> Deadline {
+        let timeouts = [
+            self.clients.timeout(self.patience()),
+            self.container.timeout().filter(|_| self.exit.is_none()),
+            self.log.timeout(),
+            self.streams.timeout(),
+            self.listener.timeout(),
+        ];
+        let next = timeouts.into_iter().flatten().min();
+        next.map_or(Deadline::never(), Deadline::after)
     }
 
     /// Whether output may be read from the container.
@@ -330,51 +335,6 @@ impl<'a> Monitor<'a> {
                 self.log.write(stream, &bytes);
                 self.clients.send_output(stream, &bytes);
             }
-        }
-    }
-
-    fn end(&mut self) -> Result<(), MonitorError> {
-        let exit = match self.container.take_exit()? {
-            Ended::NotYet => return Ok(()),
-            Ended::With(status) => ExitReport::from(Some(status)),
-            Ended::Unseen => ExitReport::Unknown,
-        };
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            for bytes in self.streams.drain(stream) {
-                self.log.write(stream, &bytes);
-                self.clients.send_output(stream, &bytes);
-            }
-        }
-        let log_bytes_lost = self.log.finish();
-        let request = self.container.request();
-        let mut record = ExitRecord::new(
-            &request.id,
-            request.generation,
-            self.container.stamp(),
-            exit,
-        );
-        record.start = match self.container.phase() {
-            Phase::Created => StartSeen::No,
-            Phase::Started | Phase::Ended => StartSeen::Yes,
-        };
-        record.oom_kills = self.container.oom_kills();
-        record.log_bytes_lost = log_bytes_lost;
-        // When even this small file cannot be written, the clients are still told; later readers find the exit unknown.
-        let written = record.write(&request.run_dir);
-        self.clients.send_exit(&Reply::Exit(record.clone()));
-        self.exit = Some(record);
-        self.streams.close();
-        written
-            .map_err(MonitorError::from)
-            .or_else(|error| self.survive(error))
-    }
-
-    /// The monitor goes on without a record only to serve those who are attached.
-    fn survive(&mut self, error: MonitorError) -> Result<(), MonitorError> {
-        if self.clients.len() == 0 {
-            Err(error)
-        } else {
-            Ok(())
         }
     }
 }

@@ -65,7 +65,7 @@ pub use runtime::{
 };
 pub use spec::{
     Access, BindMount, CgroupNamespace, DEFAULT_CAPABILITIES, DEFAULT_UMASK, HostFacts, Hostname,
-    MASKED_PATHS, NetworkNamespace, ProcessBuilder, READONLY_PATHS, Rlimit, SHM_SIZE, SpecBuilder,
-    Terminal, UserIds, capabilities,
+    MASKED_PATHS, Namespace, NetworkNamespace, ProcessBuilder, READONLY_PATHS, Rlimit, SHM_SIZE,
+    SpecBuilder, Terminal, UserIds, capabilities,
 };
 pub use version::{Verdict, version_verdict};

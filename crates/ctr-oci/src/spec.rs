@@ -9,6 +9,7 @@ mod host;
 mod hostname;
 mod linux;
 mod mounts;
+mod namespaces;
 mod process;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,13 +19,15 @@ use oci_spec::runtime::{PosixRlimitType, Process, Root, Spec};
 
 pub use host::HostFacts;
 pub use hostname::Hostname;
-pub use linux::{CgroupNamespace, MASKED_PATHS, NetworkNamespace, READONLY_PATHS};
+pub use linux::{MASKED_PATHS, READONLY_PATHS};
 pub use mounts::{Access, BindMount, SHM_SIZE};
+pub use namespaces::{CgroupNamespace, Namespace, NetworkNamespace};
 pub use process::{
     DEFAULT_CAPABILITIES, DEFAULT_UMASK, ProcessBuilder, Rlimit, Terminal, UserIds, capabilities,
 };
 
 use crate::error::OciError;
+use namespaces::Namespaces;
 use process::absolute;
 
 /// The version of the specification that we write. Every runtime takes it; some refuse a minor version that they do not know.
@@ -39,8 +42,7 @@ pub struct SpecBuilder {
     process: ProcessBuilder,
     hostname: Option<Hostname>,
     mounts: Vec<BindMount>,
-    network: NetworkNamespace,
-    cgroup_namespace: CgroupNamespace,
+    namespaces: Namespaces,
     cgroup_path: Option<String>,
     annotations: BTreeMap<String, String>,
     host: Option<HostFacts>,
@@ -55,8 +57,13 @@ impl SpecBuilder {
             process: ProcessBuilder::new(),
             hostname: None,
             mounts: Vec::new(),
-            network: NetworkNamespace::Private,
-            cgroup_namespace: CgroupNamespace::Host,
+            namespaces: Namespaces {
+                pid: Namespace::Private,
+                ipc: Namespace::Private,
+                uts: Namespace::Private,
+                network: NetworkNamespace::Private,
+                cgroup: CgroupNamespace::Host,
+            },
             cgroup_path: None,
             annotations: BTreeMap::new(),
             host: None,
@@ -111,7 +118,13 @@ impl SpecBuilder {
         self
     }
 
-    /// The name that the container has for itself; none by default, which leaves the host's.
+    /// As [`ProcessBuilder::oom_score_adj`].
+    pub fn oom_score_adj(mut self, adjustment: i32) -> Self {
+        self.process = self.process.oom_score_adj(adjustment);
+        self
+    }
+
+    /// The name that the container has for itself; none by default, which leaves the host's. It needs a private UTS namespace.
     pub fn hostname(mut self, hostname: Hostname) -> Self {
         self.hostname = Some(hostname);
         self
@@ -123,15 +136,34 @@ impl SpecBuilder {
         self
     }
 
+    /// Whose processes the container sees; only its own by default.
+    pub fn pid(mut self, namespace: Namespace) -> Self {
+        self.namespaces.pid = namespace;
+        self
+    }
+
+    /// Whose System V objects and message queues the container uses; its own by default. `/dev/shm` is a mount of its own: one that
+    /// is shared along with them takes its place by [`SpecBuilder::mount`].
+    pub fn ipc(mut self, namespace: Namespace) -> Self {
+        self.namespaces.ipc = namespace;
+        self
+    }
+
+    /// Whose host name the container has; its own by default.
+    pub fn uts(mut self, namespace: Namespace) -> Self {
+        self.namespaces.uts = namespace;
+        self
+    }
+
     /// The container's network; private by default.
     pub fn network(mut self, network: NetworkNamespace) -> Self {
-        self.network = network;
+        self.namespaces.network = network;
         self
     }
 
     /// The container's view of the cgroups; the caller's by default.
     pub fn cgroup_namespace(mut self, namespace: CgroupNamespace) -> Self {
-        self.cgroup_namespace = namespace;
+        self.namespaces.cgroup = namespace;
         self
     }
 
@@ -158,20 +190,17 @@ impl SpecBuilder {
     ///
     /// # Errors
     /// [`OciError::Invalid`], which names the value and the rule: paths must be absolute, UTF-8 and without `..`, no two mounts
-    /// may have one destination, annotations need a key without control characters, and what [`ProcessBuilder::build`] checks. [`OciError::Host`].
+    /// may have one destination, a host name needs a private UTS namespace, annotations need a key without control characters, and
+    /// what [`ProcessBuilder::build`] checks. [`OciError::Host`].
     pub fn build(self) -> Result<Spec, OciError> {
         let host = self.host_facts()?;
+        self.check_hostname()?;
         let annotations = self.checked_annotations()?;
         let mut root = Root::default();
         root.set_path(absolute("root", &self.root)?)
             .set_readonly(Some(self.root_access == Access::ReadOnly));
         let mounts = mounts::mounts(&self.mounts)?;
-        let mut linux = linux::linux(
-            self.network,
-            self.cgroup_namespace,
-            self.cgroup_path.as_deref(),
-            &host,
-        )?;
+        let mut linux = linux::linux(&self.namespaces, self.cgroup_path.as_deref(), &host)?;
         linux.set_readonly_paths(Some(linux::readonly_paths(&host, &mounts)));
         let mut spec = Spec::default();
         spec.set_version(OCI_VERSION.to_owned())
@@ -194,6 +223,17 @@ impl SpecBuilder {
 
     fn host_facts(&self) -> Result<HostFacts, OciError> {
         self.host.clone().map_or_else(HostFacts::read, Ok)
+    }
+
+    /// A runtime would set the name where it is seen by everybody else in that namespace, or ignore it.
+    fn check_hostname(&self) -> Result<(), OciError> {
+        match (&self.hostname, &self.namespaces.uts) {
+            (Some(name), Namespace::Host | Namespace::Join(_)) => {
+                let why = "the container has no UTS namespace of its own";
+                Err(OciError::invalid("hostname", name.to_string(), why))
+            }
+            (Some(_), Namespace::Private) | (None, _) => Ok(()),
+        }
     }
 
     fn checked_annotations(&self) -> Result<Option<HashMap<String, String>>, OciError> {

@@ -10,10 +10,11 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ctr_sys::{
-    DetachedMount, FilesystemKind, LayerSync, OverlayLayers, SysError, create_private_dir,
-    filesystem_kind, is_in_use, remove_tree,
+    Deadline, DetachedMount, FilesystemKind, LayerSync, OverlayLayers, SysError,
+    create_private_dir, filesystem_kind, is_in_use, remove_tree,
 };
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
@@ -26,6 +27,10 @@ const UPPER_NEW: &str = "upper.new";
 const WORK: &str = "work";
 /// Below the work directory: how the kernel marks a layer that was mounted without syncing.
 const VOLATILE: &str = "work/incompat/volatile";
+
+/// How long the kernel may take: a few ms, and as long as the disk needs for what the layer's files still have to be written.
+const LETTING_GO: Duration = Duration::from_secs(5);
+const STEP: Duration = Duration::from_millis(2);
 
 /// Makes what is missing in `dir` and mounts the overlay, detached. `lower` is known to be a directory.
 pub(crate) fn mount(
@@ -40,7 +45,18 @@ pub(crate) fn mount(
         upper: Some((upper, work)),
         sync,
     };
-    DetachedMount::overlay(&layers).map_err(|source| explain(lower, dir, source))
+    mount_when_free(&layers).map_err(|source| explain(lower, dir, source))
+}
+
+/// A layer whose last mount has just ended stays taken until the kernel, in its own time, has let go of it; nothing tells when.
+fn mount_when_free(layers: &OverlayLayers) -> Result<DetachedMount, SysError> {
+    let deadline = Deadline::after(LETTING_GO);
+    loop {
+        match DetachedMount::overlay(layers) {
+            Err(error) if is_in_use(&error) && !deadline.expired() => std::thread::sleep(STEP),
+            other => return other,
+        }
+    }
 }
 
 /// A layer that was mounted without syncing is marked, and the kernel refuses it from then on, because it may have lost writes with the machine.

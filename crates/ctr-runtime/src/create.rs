@@ -79,6 +79,7 @@ fn create_claimed(
         endowment: order.endowment,
         terminal: checked.terminal,
         user: process.map_or(0, |process| process.user().uid()),
+        oom_score_adj: process.as_ref().and_then(|process| process.oom_score_adj()),
         joined: None,
         strays,
     };

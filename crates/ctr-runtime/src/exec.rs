@@ -91,6 +91,7 @@ pub(crate) fn in_this_process(order: Order<'_>) -> Result<Executed> {
         endowment: order.endowment,
         terminal,
         user: process.user().uid(),
+        oom_score_adj: process.oom_score_adj(),
         joined: found.process,
         strays,
     };

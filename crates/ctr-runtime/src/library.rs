@@ -13,7 +13,7 @@ use std::sync::Arc;
 use ctr_sys::{HELPER_PANICKED, PidRef, SysError, is_single_threaded};
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Uid;
 
@@ -106,6 +106,8 @@ pub(crate) struct Work<'a> {
     pub(crate) terminal: Terminal,
     /// The user that the process has in the end.
     pub(crate) user: u32,
+    /// How much sooner or later the process is killed when memory is short; `None` leaves what the calling process has.
+    pub(crate) oom_score_adj: Option<i32>,
     /// The container's first process, if it exists already.
     pub(crate) joined: Option<PidRef>,
     /// Descriptors that the process inherits from the caller: closed before it waits for its start, or executes its command.
@@ -117,6 +119,9 @@ pub(crate) fn call(
     work: Work<'_>,
     build: impl FnOnce(ContainerBuilder) -> std::result::Result<i32, BuildError>,
 ) -> Result<i32> {
+    if let Some(value) = work.oom_score_adj {
+        adjust_oom_score(value)?;
+    }
     if work.terminal == Terminal::None {
         give_pipes(work.endowment.streams, work.user)?;
     }
@@ -144,6 +149,22 @@ pub(crate) fn call(
         Err(BuildError::Own(error)) => Err(error),
         Err(BuildError::Library(text)) => Err(explain(&text, reports.drain())),
     }
+}
+
+/// Sets what the process inherits. The library does it too, but its error does not say what of the specification is refused.
+fn adjust_oom_score(value: i32) -> Result<()> {
+    let path = "/proc/self/oom_score_adj";
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+    let written = file.and_then(|file| rustix::io::write(file, value.to_string().as_bytes()));
+    let cause = match written {
+        Ok(_) => return Ok(()),
+        Err(Errno::ACCESS | Errno::PERM) => {
+            let why = "less than before needs CAP_SYS_RESOURCE";
+            io::Error::new(io::ErrorKind::PermissionDenied, why)
+        }
+        Err(errno) => errno.into(),
+    };
+    Err(SysError::new("set", format!("process.oomScoreAdj {value}"), cause).into())
 }
 
 /// Why there is no process.

@@ -11,8 +11,9 @@ use std::time::Duration;
 use ctr_events::{Actor, EventKind, NewEvent, Subject, SubjectKind};
 use ctr_state::{
     AutoRemove, Config, ContainerId, ContainerName, Durability, ExitCause, ExitInfo, LogConfig,
-    LogDriver, NetworkMode, NewContainer, OomKilled, ProcessConfig, RootfsConfig, RootfsMode,
-    RuntimeRef, StdinMode, Store, StoreConfig, Terminal, Trigger, names,
+    LogDriver, NamespaceMode, NetworkMode, NewContainer, OomKilled, ProcessConfig, RestartPolicy,
+    RootfsConfig, RootfsMode, RuntimeRef, StartReason, StdinMode, Store, StoreConfig, Terminal,
+    Trigger, names,
 };
 use ctr_sys::{Deadline, Signal, now_ns};
 
@@ -23,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let (id, name) = create(&first)?;
     let mut locked = first.lock(&id, "run", Deadline::after(Duration::from_secs(5)))?;
-    let generation = locked.begin_generation();
+    let generation = locked.begin_generation(StartReason::User);
     locked.advance(Trigger::Init)?;
     locked.advance(Trigger::Start)?;
     locked.edit().started_ns = Some(now_ns());
@@ -121,11 +122,18 @@ fn config(id: &ContainerId) -> Config {
         volumes: Vec::new(),
         hostname: None,
         network: NetworkMode::None,
+        pid: NamespaceMode::Private,
+        ipc: NamespaceMode::Private,
+        uts: NamespaceMode::Private,
+        requires: Vec::new(),
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         stop_signal: Signal::TERM,
         stop_timeout_s: 10,
         auto_remove: AutoRemove::No,
+        restart: RestartPolicy::No,
+        timeout_s: None,
+        oom_score_adj: None,
         runtime: RuntimeRef {
             name: "crun".to_owned(),
             path: None,

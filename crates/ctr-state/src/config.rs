@@ -1,12 +1,16 @@
 //! What a container was asked to be. Never changed after it was created.
 
-use std::collections::BTreeMap;
+mod needs;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use ctr_sys::Signal;
 use serde::{Deserialize, Serialize};
 
 use crate::{ContainerId, path_text};
+
+pub use needs::{NamespaceMode, RequiredState, Requirement, RestartPolicy};
 
 /// The configuration of a container, stored as it was created. Its name is not here: names can be changed.
 ///
@@ -34,6 +38,18 @@ pub struct Config {
     pub hostname: Option<String>,
     /// Its network.
     pub network: NetworkMode,
+    /// Whose processes it sees.
+    #[serde(default)]
+    pub pid: NamespaceMode,
+    /// Whose message queues, semaphores and shared memory it has.
+    #[serde(default)]
+    pub ipc: NamespaceMode,
+    /// Whose host name it has.
+    #[serde(default)]
+    pub uts: NamespaceMode,
+    /// Containers that must be there before it is started, beside those whose namespaces it joins.
+    #[serde(default)]
+    pub requires: Vec<Requirement>,
     /// What users have written on it.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -46,6 +62,15 @@ pub struct Config {
     pub stop_timeout_s: u32,
     /// Whether it is removed once it has run.
     pub auto_remove: AutoRemove,
+    /// When it is started again.
+    #[serde(default)]
+    pub restart: RestartPolicy,
+    /// How many seconds a run may take before it is killed; `None` for no limit.
+    #[serde(default)]
+    pub timeout_s: Option<u32>,
+    /// How willingly the kernel kills in it for want of memory, -1000 to 1000, see `proc_pid_oom_score_adj(5)`; `None`: as the engine.
+    #[serde(default)]
+    pub oom_score_adj: Option<i32>,
     /// The runtime that runs it.
     pub runtime: RuntimeRef,
     /// Its path in the cgroup hierarchy, from the root of the mount: "/ctr/ID".
@@ -79,6 +104,26 @@ impl Config {
 
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("numbers, texts and text keys are always JSON")
+    }
+
+    /// The containers whose namespaces it joins, each once, in ascending order.
+    pub fn joined(&self) -> BTreeSet<ContainerId> {
+        let network = match &self.network {
+            NetworkMode::Container(id) => Some(id),
+            NetworkMode::None | NetworkMode::Host => None,
+        };
+        let others = [&self.pid, &self.ipc, &self.uts].into_iter();
+        let others = others.filter_map(|mode| match mode {
+            NamespaceMode::Container(id) => Some(id),
+            NamespaceMode::Private | NamespaceMode::Host => None,
+        });
+        network.into_iter().chain(others).cloned().collect()
+    }
+
+    /// Every container that it needs, each once, in ascending order: those it joins and those it requires.
+    pub fn dependencies(&self) -> BTreeSet<ContainerId> {
+        let required = self.requires.iter().map(|needed| needed.id.clone());
+        self.joined().into_iter().chain(required).collect()
     }
 }
 
@@ -170,13 +215,15 @@ pub enum Access {
 }
 
 /// The network of a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NetworkMode {
     /// One of its own, with nothing but the loopback device.
     None,
     /// That of the host.
     Host,
+    /// That of another container, which must run when this one is made in its runtime.
+    Container(ContainerId),
 }
 
 /// Whether a container is removed once it has run.

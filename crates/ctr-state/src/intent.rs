@@ -47,6 +47,10 @@ pub enum IntentKind {
     Cleanup,
     /// Removing it.
     Remove,
+    /// Freezing it.
+    Pause,
+    /// Letting it go on.
+    Unpause,
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Context;
-use crate::{ContainerId, ContainerName, ExitInfo, Record, StateError};
+use crate::snapshot::parse_column;
+use crate::{ContainerId, ContainerName, ExitInfo, Record, StartReason, StateError, StopReason};
 
 /// How long the runs of a removed container are kept: seven days.
 pub const KEEP_REMOVED_NS: i64 = 7 * 24 * 3600 * 1_000_000_000;
@@ -36,6 +37,12 @@ pub struct Run {
     /// Who ended it, if it did not end by itself.
     #[serde(default)]
     pub ended_by: Option<Actor>,
+    /// Why it was begun.
+    #[serde(default)]
+    pub start_reason: StartReason,
+    /// That, and why, it was asked to stop.
+    #[serde(default)]
+    pub stop_reason: Option<StopReason>,
 }
 
 impl Run {
@@ -52,6 +59,8 @@ impl Run {
             started_ns: facts.started_ns,
             ended: facts.exit.clone(),
             ended_by: facts.ended_by.clone(),
+            start_reason: facts.start_reason,
+            stop_reason: facts.stop_requested,
         })
     }
 }
@@ -136,6 +145,23 @@ pub(crate) fn runs(connection: &Connection, id: &ContainerId) -> Result<Vec<Run>
         })
         .context("read the ledger")?;
     bodies.iter().map(|body| decode(id, body)).collect()
+}
+
+/// The removed containers, newest removal first, that had this name or whose id begins so.
+pub(crate) fn removed(connection: &Connection, what: &str) -> Result<Vec<ContainerId>, StateError> {
+    // A name is in the bodies only; removed runs are few, see the bounds above.
+    connection
+        .prepare(
+            "SELECT id FROM run
+             WHERE removed_ns IS NOT NULL
+               AND (substr(id, 1, length(?1)) = ?1 OR json_extract(body, '$.container_name') = ?1)
+             GROUP BY id ORDER BY max(removed_ns) DESC",
+        )
+        .and_then(|mut statement| {
+            let rows = statement.query_map([what], |row| parse_column(row, 0))?;
+            rows.collect()
+        })
+        .context("look up a removed container")
 }
 
 /// One run.

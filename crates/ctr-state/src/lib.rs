@@ -35,6 +35,7 @@ mod ledger;
 mod lock;
 mod name;
 pub mod names;
+mod operation;
 mod path_text;
 mod record;
 mod schema;
@@ -43,8 +44,9 @@ mod status;
 mod store;
 
 pub use config::{
-    Access, AutoRemove, Config, LogConfig, LogDriver, NetworkMode, ProcessConfig, RootfsConfig,
-    RootfsMode, RuntimeRef, StdinMode, Terminal, UnknownLogDriver, VolumeConfig,
+    Access, AutoRemove, Config, LogConfig, LogDriver, NamespaceMode, NetworkMode, ProcessConfig,
+    RequiredState, Requirement, RestartPolicy, RootfsConfig, RootfsMode, RuntimeRef, StdinMode,
+    Terminal, UnknownLogDriver, VolumeConfig,
 };
 pub use error::{ParseError, StateError};
 pub use exit::{ExitCause, ExitInfo, OomKilled};
@@ -53,7 +55,8 @@ pub use intent::{Intent, IntentKind};
 pub use ledger::{KEEP_REMOVED_NS, KEEP_REMOVED_RUNS, KEEP_RUNS, Run};
 pub use lock::LockedRecord;
 pub use name::ContainerName;
-pub use record::{Facts, Record, StopReason};
+pub use operation::{Effect, Operation};
+pub use record::{Facts, PendingRestart, Ran, Record, StartReason, StopReason};
 pub use snapshot::Snapshot;
 pub use status::{IllegalTransition, Status, Trigger};
 pub use store::{Durability, KEEP_EVENTS, NewContainer, Store, StoreConfig};

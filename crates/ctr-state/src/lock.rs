@@ -1,21 +1,20 @@
 //! The lock of a container is a value, and taking it is reading the record.
 
+mod change;
+
 use std::io;
 use std::time::Duration;
 
 use ctr_events::NewEvent;
 use ctr_sys::{Deadline, FileLock, LockError, SysError, create_private_dir};
-use rusqlite::{Transaction, params};
 
-use crate::error::Context;
 use crate::ledger::{self, Run};
-use crate::record::v1;
 use crate::snapshot::Contents;
-use crate::store::dependents;
 use crate::{
-    Config, ContainerId, ContainerName, Durability, Facts, Intent, Record, StateError, Store,
-    Trigger,
+    Config, ContainerId, ContainerName, Durability, Facts, Intent, Record, StartReason, StateError,
+    Store, Trigger,
 };
+use change::{delete, update};
 
 /// The record of a container under its lock: the only way to change it.
 ///
@@ -238,8 +237,9 @@ impl<'s> LockedRecord<'s> {
     /// # Errors
     /// [`StateError::Illegal`], and the status stays, where the table has no such move.
     pub fn advance(&mut self, trigger: Trigger) -> Result<(), StateError> {
+        let now_ns = self.store().now_ns();
         self.record
-            .advance(trigger)
+            .advance(trigger, now_ns)
             .map_err(|source| StateError::Illegal {
                 id: self.id().clone(),
                 source,
@@ -252,10 +252,10 @@ impl<'s> LockedRecord<'s> {
     }
 
     /// Begins the next run, in memory, and returns its number: what belongs to the last run is forgotten, but for the
-    /// restart count and the mount points that were made. The next save opens its row in the ledger.
-    pub fn begin_generation(&mut self) -> u64 {
+    /// mount points that were made and, when the restart policy begins it, the restart count. The next save opens its row in the ledger.
+    pub fn begin_generation(&mut self, reason: StartReason) -> u64 {
         let now_ns = self.store().now_ns();
-        self.record.begin_generation(now_ns)
+        self.record.begin_generation(reason, now_ns)
     }
 
     /// Saves the record, its row in the ledger and the events that report the change, in one transaction.
@@ -286,57 +286,4 @@ impl<'s> LockedRecord<'s> {
 
     /// Gives the lock up.
     pub fn unlock(self) {}
-}
-
-fn update(
-    transaction: &Transaction<'_>,
-    id: &ContainerId,
-    record: &Record,
-) -> Result<(), StateError> {
-    let rows = transaction
-        .execute(
-            "UPDATE record SET status = ?2, generation = ?3, version = ?4, facts = ?5, intent = ?6 WHERE id = ?1",
-            params![
-                id.as_str(),
-                record.status().word(),
-                ledger::signed(record.generation()),
-                v1::VERSION,
-                v1::encode_facts(record),
-                v1::encode_intent(record),
-            ],
-        )
-        .context("save a record")?;
-    if rows == 0 {
-        return Err(StateError::not_found(id));
-    }
-    Ok(())
-}
-
-fn delete(lock: &HeldLock<'_>, event: NewEvent, durability: Durability) -> Result<(), StateError> {
-    let HeldEntry { store, id } = &lock.entry;
-    let now_ns = store.now_ns();
-    store.write("remove a container", durability, &[event], |transaction| {
-        let dependents = dependents(transaction, id)?;
-        if !dependents.is_empty() {
-            return Err(StateError::InUse {
-                id: id.clone(),
-                by: dependents,
-            });
-        }
-        for sql in [
-            "DELETE FROM dependency WHERE id = ?1",
-            "DELETE FROM record WHERE id = ?1",
-        ] {
-            transaction
-                .execute(sql, [id.as_str()])
-                .context("remove a record")?;
-        }
-        let rows = transaction
-            .execute("DELETE FROM container WHERE id = ?1", [id.as_str()])
-            .context("remove a container")?;
-        if rows == 0 {
-            return Err(StateError::not_found(id));
-        }
-        ledger::mark_removed(transaction, id, now_ns)
-    })
 }

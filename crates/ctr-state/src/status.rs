@@ -62,6 +62,8 @@ pub enum Trigger {
     ExitSeen,
     /// What the run used was given back.
     Cleaned,
+    /// What was made for a run that was never started was given back, of a container that has run before.
+    TakenBack,
     /// Its removal begins.
     BeginRemove,
     /// The machine was started anew, which ended every process.
@@ -84,15 +86,15 @@ const TABLE: [[Option<Status>; Trigger::COUNT]; Status::COUNT] = {
     use Status::{Configured, Created, Exited, Paused, Removing, Running, Stopped, Stopping};
     const NO: Option<Status> = None;
     [
-        //               Init           Start          Pause         Unpause        BeginStop       Kill            ExitSeen       Cleaned           BeginRemove     Rebooted
-        /* Configured */ [Some(Created), NO,            NO,           NO,            NO,             NO,             NO,            NO,               Some(Removing), Some(Configured)],
-        /* Created    */ [NO,            Some(Running), NO,           NO,            Some(Stopping), NO,             Some(Stopped), Some(Configured), Some(Removing), Some(Configured)],
-        /* Running    */ [NO,            NO,            Some(Paused), NO,            Some(Stopping), Some(Running),  Some(Stopped), NO,               NO,             Some(Exited)],
-        /* Paused     */ [NO,            NO,            NO,           Some(Running), NO,             Some(Paused),   Some(Stopped), NO,               NO,             Some(Exited)],
-        /* Stopping   */ [NO,            NO,            NO,           NO,            Some(Stopping), Some(Stopping), Some(Stopped), NO,               NO,             Some(Exited)],
-        /* Stopped    */ [NO,            NO,            NO,           NO,            NO,             NO,             NO,            Some(Exited),     Some(Removing), Some(Exited)],
-        /* Exited     */ [Some(Created), NO,            NO,           NO,            NO,             NO,             NO,            NO,               Some(Removing), Some(Exited)],
-        /* Removing   */ [NO,            NO,            NO,           NO,            NO,             NO,             NO,            NO,               Some(Removing), Some(Removing)],
+        //                Init           Start          Pause         Unpause        BeginStop       Kill            ExitSeen       Cleaned           TakenBack     BeginRemove     Rebooted
+        /* Configured */ [Some(Created), NO,            NO,           NO,            NO,             NO,             NO,            NO,               NO,           Some(Removing), Some(Configured)],
+        /* Created    */ [NO,            Some(Running), NO,           NO,            Some(Stopping), NO,             Some(Stopped), Some(Configured), Some(Exited), Some(Removing), Some(Configured)],
+        /* Running    */ [NO,            NO,            Some(Paused), NO,            Some(Stopping), Some(Running),  Some(Stopped), NO,               NO,           NO,             Some(Exited)],
+        /* Paused     */ [NO,            NO,            NO,           Some(Running), NO,             Some(Paused),   Some(Stopped), NO,               NO,           NO,             Some(Exited)],
+        /* Stopping   */ [NO,            NO,            NO,           NO,            Some(Stopping), Some(Stopping), Some(Stopped), NO,               NO,           NO,             Some(Exited)],
+        /* Stopped    */ [NO,            NO,            NO,           NO,            NO,             NO,             NO,            Some(Exited),     NO,           Some(Removing), Some(Exited)],
+        /* Exited     */ [Some(Created), NO,            NO,           NO,            NO,             NO,             NO,            NO,               NO,           Some(Removing), Some(Exited)],
+        /* Removing   */ [NO,            NO,            NO,           NO,            NO,             NO,             NO,            NO,               NO,           Some(Removing), Some(Removing)],
     ]
 };
 
@@ -114,16 +116,16 @@ impl Status {
 
     /// The status after `trigger`: the only reader of the table.
     ///
-    /// | from | `Init` | `Start` | `Pause` | `Unpause` | `BeginStop` | `Kill` | `ExitSeen` | `Cleaned` | `BeginRemove` | `Rebooted` |
-    /// |---|---|---|---|---|---|---|---|---|---|---|
-    /// | Configured | Created | - | - | - | - | - | - | - | Removing | Configured |
-    /// | Created | - | Running | - | - | Stopping | - | Stopped | Configured | Removing | Configured |
-    /// | Running | - | - | Paused | - | Stopping | Running | Stopped | - | - | Exited |
-    /// | Paused | - | - | - | Running | - | Paused | Stopped | - | - | Exited |
-    /// | Stopping | - | - | - | - | Stopping | Stopping | Stopped | - | - | Exited |
-    /// | Stopped | - | - | - | - | - | - | - | Exited | Removing | Exited |
-    /// | Exited | Created | - | - | - | - | - | - | - | Removing | Exited |
-    /// | Removing | - | - | - | - | - | - | - | - | Removing | Removing |
+    /// | from | `Init` | `Start` | `Pause` | `Unpause` | `BeginStop` | `Kill` | `ExitSeen` | `Cleaned` | `TakenBack` | `BeginRemove` | `Rebooted` |
+    /// |---|---|---|---|---|---|---|---|---|---|---|---|
+    /// | Configured | Created | - | - | - | - | - | - | - | - | Removing | Configured |
+    /// | Created | - | Running | - | - | Stopping | - | Stopped | Configured | Exited | Removing | Configured |
+    /// | Running | - | - | Paused | - | Stopping | Running | Stopped | - | - | - | Exited |
+    /// | Paused | - | - | - | Running | - | Paused | Stopped | - | - | - | Exited |
+    /// | Stopping | - | - | - | - | Stopping | Stopping | Stopped | - | - | - | Exited |
+    /// | Stopped | - | - | - | - | - | - | - | Exited | - | Removing | Exited |
+    /// | Exited | Created | - | - | - | - | - | - | - | - | Removing | Exited |
+    /// | Removing | - | - | - | - | - | - | - | - | - | Removing | Removing |
     ///
     /// Single moves only: starting a `Configured` container is Init, then Start; initializing a `Stopped` one is
     /// Cleaned, then Init. A program that died before it was started (`ExitSeen` of `Created`) must not look as if it
@@ -190,7 +192,7 @@ impl FromStr for Status {
 
 impl Trigger {
     /// How many there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
 
     /// All of them, in the order of the table.
     pub const ALL: [Self; Self::COUNT] = [
@@ -202,6 +204,7 @@ impl Trigger {
         Self::Kill,
         Self::ExitSeen,
         Self::Cleaned,
+        Self::TakenBack,
         Self::BeginRemove,
         Self::Rebooted,
     ];
@@ -219,6 +222,7 @@ impl fmt::Display for Trigger {
             Self::Kill => "kill",
             Self::ExitSeen => "take in the end of",
             Self::Cleaned => "clean up",
+            Self::TakenBack => "take back the start of",
             Self::BeginRemove => "remove",
             Self::Rebooted => "reset after a reboot",
         })
@@ -226,7 +230,7 @@ impl fmt::Display for Trigger {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
@@ -241,26 +245,33 @@ mod tests {
 
     #[test]
     fn the_documentation_shows_the_table() {
-        let mut lines = vec![
-            format!(
-                "| from |{}",
-                cells(Trigger::ALL.map(|t| format!("`{t:?}`")))
-            ),
-            format!("|---|{}", "---|".repeat(Trigger::COUNT)),
-        ];
-        for status in Status::ALL {
-            let row = Trigger::ALL.map(|trigger| {
-                let after = status.after(trigger);
-                after.map_or("-".to_owned(), |after| format!("{after:?}"))
-            });
-            lines.push(format!("| {status:?} |{}", cells(row)));
-        }
-        let expected = format!("    /// {}\n", lines.join("\n    /// "));
+        let expected = rendered().replace('\n', "\n    /// ");
+        let expected = format!("    /// {}\n", expected.trim_end_matches("\n    /// "));
         assert!(include_str!("status.rs").contains(&expected), "{expected}");
     }
 
-    fn cells(texts: [String; Trigger::COUNT]) -> String {
-        texts.map(|text| format!(" {text} |")).concat()
+    pub(crate) fn rendered() -> String {
+        let head = Trigger::ALL.map(|trigger| format!("`{trigger:?}`"));
+        let row = |status: Status| {
+            let cell = |trigger| {
+                let after = status.after(trigger);
+                after.map_or("-".to_owned(), |after| format!("{after:?}"))
+            };
+            (format!("{status:?}"), Trigger::ALL.map(cell).to_vec())
+        };
+        markdown("from", &head, Status::ALL.map(row))
+    }
+
+    /// A table, each line with its end.
+    pub(crate) fn markdown(
+        corner: &str,
+        head: &[String],
+        rows: impl IntoIterator<Item = (String, Vec<String>)>,
+    ) -> String {
+        let line = |first: &str, cells: &[String]| format!("| {first} | {} |\n", cells.join(" | "));
+        let rule = format!("|---|{}\n", "---|".repeat(head.len()));
+        let rows = rows.into_iter().map(|(first, cells)| line(&first, &cells));
+        line(corner, head) + &rule + &rows.collect::<String>()
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod open;
 mod read;
 
 pub use create::NewContainer;
+pub(crate) use create::refuse_used_name;
 pub(crate) use read::dependents;
 
 use std::collections::BTreeSet;

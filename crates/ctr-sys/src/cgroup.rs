@@ -8,6 +8,7 @@
 //! machine is idle. A single-threaded process that writes `0` to `tasks` (version 1), or is cloned into the group (version 2),
 //! does not pay it.
 
+mod oom;
 mod remove;
 
 use std::os::fd::OwnedFd;
@@ -250,21 +251,6 @@ impl Cgroups {
                 }
             }
         }
-    }
-
-    /// How many processes of the group the kernel has killed for want of memory; `None` when no memory controller tells.
-    pub fn oom_kills(&self, path: &str) -> Option<u64> {
-        self.directories(path).find_map(|(version, directory)| {
-            let file = match version {
-                Version::One => "memory.oom_control",
-                Version::Two => "memory.events",
-            };
-            let text = kernel_file::read_text(directory.join(file)).ok()?;
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix("oom_kill "))?;
-            line.trim().parse().ok()
-        })
     }
 }
 

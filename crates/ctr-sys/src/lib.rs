@@ -34,6 +34,7 @@ mod launch;
 mod liveness;
 mod lock;
 mod mount;
+mod other_process;
 mod output;
 mod pidref;
 mod poll;
@@ -56,16 +57,20 @@ pub use error::{SysError, SysResult};
 pub use fork::{HELPER_PANICKED, fork_companion, fork_helper, is_single_threaded};
 pub use launch::{Launch, Stdio};
 pub use liveness::Liveness;
-pub use lock::{FileLock, LockError, LockHolder};
+pub use lock::{FileLock, LockError, LockHolder, LockObserver};
 pub use mount::{
     DetachedMount, FilesystemKind, LayerSync, MountAttributes, MountEntry, OverlayLayers,
     Recursion, enter_private_mount_namespace, filesystem_kind, is_in_use, mounts_below,
     parse_mountinfo,
 };
+pub use other_process::NamespaceKind;
 pub use output::{Output, OutputLimits};
 pub use pidref::{Delivery, PidRef, PidStamp, descendants};
 pub use poll::{Ready, poll, wait_either, wait_readable};
-pub use process::{Subreaper, inherited_fd, login_uid, set_not_dumpable, set_subreaper, set_umask};
+pub use process::{
+    Subreaper, inherited_fd, login_uid, may_lower_oom_score_adj, oom_score_adj, set_not_dumpable,
+    set_subreaper, set_umask,
+};
 pub use protect::{go_on_protected, protected_executable};
 pub use replace::{Sync, create_private_dir, replace_file, sync_directory};
 pub use root::{FileKind, Metadata, Root};

@@ -8,6 +8,8 @@
 //! Waiting is a bounded back-off of 0.2 to 20 ms: `flock` has no timeout, and a signal to interrupt it would be a global of the
 //! process. This is the only place of the house that waits by sleeping.
 
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -20,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
 use crate::error::{Context, SysError, SysResult};
-use crate::pidref::PidStamp;
+use crate::pidref::{PidRef, PidStamp};
 
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
@@ -41,6 +43,14 @@ pub struct LockHolder {
 }
 
 impl LockHolder {
+    /// Its process.
+    pub fn stamp(&self) -> PidStamp {
+        PidStamp {
+            pid: self.pid,
+            start_time: self.start_time,
+        }
+    }
+
     /// How long it has held the lock.
     pub fn age(&self) -> Duration {
         Duration::from_millis(boot_millis().saturating_sub(self.since_ms))
@@ -189,6 +199,46 @@ impl FileLock {
     }
 }
 
+/// Who holds which locks now, found out without taking any: for lists, which must not stand in anybody's way.
+#[derive(Debug, Default)]
+pub struct LockObserver {
+    /// The files with a `flock(2)` lock, by device and inode; read when first needed.
+    locked: OnceCell<BTreeSet<(u64, u64)>>,
+}
+
+impl LockObserver {
+    /// The holder of the lock at `path`; `None` when nobody holds it, or cannot be named.
+    pub fn holder(&self, path: &Path) -> Option<LockHolder> {
+        // Most files name somebody who has long ended, and need no look into the kernel's table.
+        let holder = FileLock::holder(path)?;
+        PidRef::open(holder.stamp()).ok()??;
+        let metadata = std::fs::symlink_metadata(path).ok()?;
+        let locked = self.locked.get_or_init(|| {
+            parse_locks(&std::fs::read_to_string("/proc/locks").unwrap_or_default())
+        });
+        locked
+            .contains(&(metadata.dev(), metadata.ino()))
+            .then_some(holder)
+    }
+}
+
+/// The files that `/proc/locks` (`proc_locks(5)`) shows with a `flock(2)` lock that somebody has: waiting is marked with an arrow.
+fn parse_locks(text: &str) -> BTreeSet<(u64, u64)> {
+    text.lines().filter_map(parse_lock).collect()
+}
+
+fn parse_lock(line: &str) -> Option<(u64, u64)> {
+    let mut words = line.split_whitespace().skip(1);
+    if words.next()? != "FLOCK" {
+        return None;
+    }
+    let mut parts = words.nth(3)?.split(':');
+    let major = u32::from_str_radix(parts.next()?, 16).ok()?;
+    let minor = u32::from_str_radix(parts.next()?, 16).ok()?;
+    let inode = parts.next()?.parse().ok()?;
+    Some((rustix::fs::makedev(major, minor), inode))
+}
+
 fn open(path: &Path) -> SysResult<File> {
     File::options()
         .read(true)
@@ -248,6 +298,29 @@ mod tests {
             .unlink()
             .unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn an_observer_names_who_holds_a_lock_and_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let holder = || LockObserver::default().holder(&path);
+        assert_eq!(holder(), None);
+        let lock = FileLock::acquire(&path, "stop", now()).unwrap();
+        assert_eq!(holder().unwrap().verb, "stop");
+        drop(lock);
+        // Its signature is still there, and its process lives.
+        assert!(FileLock::holder(&path).is_some());
+        assert_eq!(holder(), None);
+    }
+
+    #[test]
+    fn the_table_of_locks() {
+        let text = "1: FLOCK  ADVISORY  WRITE 12 fe:01:345 0 EOF\n\
+                    1: -> FLOCK  ADVISORY  WRITE 13 fe:01:346 0 EOF\n\
+                    2: POSIX  ADVISORY  WRITE 14 00:1a:7 0 EOF\n";
+        let expected = (rustix::fs::makedev(0xfe, 1), 345);
+        assert_eq!(parse_locks(text), [expected].into());
     }
 
     #[test]

@@ -80,7 +80,12 @@ impl DetachedMount {
         Self::clone_at(CWD, path, recursion)
     }
 
-    fn clone_at(dir: BorrowedFd<'_>, path: &Path, recursion: Recursion) -> SysResult<Self> {
+    /// As [`DetachedMount::clone_tree`], from an open directory on; an empty path means what is open itself.
+    pub(crate) fn clone_at(
+        dir: BorrowedFd<'_>,
+        path: &Path,
+        recursion: Recursion,
+    ) -> SysResult<Self> {
         let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         if recursion == Recursion::Recursive {
             flags |= OpenTreeFlags::AT_RECURSIVE;

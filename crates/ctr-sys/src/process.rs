@@ -2,7 +2,9 @@
 
 use std::os::fd::{OwnedFd, RawFd};
 
-use crate::error::{Context, SysResult};
+use rustix::thread::CapabilitySet;
+
+use crate::error::{Context, SysError, SysResult};
 use crate::kernel_file;
 use crate::raw;
 
@@ -25,6 +27,29 @@ pub fn set_subreaper(setting: Subreaper) -> SysResult<()> {
         Subreaper::Off => None,
     };
     rustix::process::set_child_subreaper(pid).context("set", || "the subreaper flag".to_owned())
+}
+
+/// How willingly the kernel kills the calling process for want of memory, `proc_pid_oom_score_adj(5)`: -1000 to 1000.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn oom_score_adj() -> SysResult<i32> {
+    let path = "/proc/self/oom_score_adj";
+    let text = std::fs::read_to_string(path).context("read", || path.to_owned())?;
+    text.trim().parse().map_err(|_| {
+        let why = "it holds no number";
+        SysError::invalid("read", path.to_owned(), why)
+    })
+}
+
+/// Whether the calling process may lower that value, of itself or of a process that it starts: `CAP_SYS_RESOURCE`, `capabilities(7)`.
+///
+/// # Errors
+/// None on the kernels that the house runs on.
+pub fn may_lower_oom_score_adj() -> SysResult<bool> {
+    let sets = rustix::thread::capabilities(None);
+    let sets = sets.context("read", || "the own capabilities".to_owned())?;
+    Ok(sets.effective.contains(CapabilitySet::SYS_RESOURCE))
 }
 
 /// The user who logged in, through whatever `su` and `sudo` came since; `None` when nobody did (a service).

@@ -97,6 +97,11 @@ impl Signal {
         self.0
     }
 
+    /// Whether it asks a process to end and can be caught: `SIGHUP`, `SIGINT`, `SIGQUIT` and `SIGTERM`.
+    pub fn asks_to_end(self) -> bool {
+        [Self::HUP, Self::INT, Self::QUIT, Self::TERM].contains(&self)
+    }
+
     /// Every signal, ascending.
     pub fn all() -> impl Iterator<Item = Self> {
         (1..=RTMAX).map(Self)

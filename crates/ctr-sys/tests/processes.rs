@@ -7,6 +7,8 @@
     reason = "a test binary without the harness: a panic is a failed test"
 )]
 
+mod other_process;
+
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -18,7 +20,7 @@ use ctr_sys::{
 };
 
 fn main() {
-    let tests: [(&str, fn()); 10] = [
+    let tests: [(&str, fn()); 12] = [
         ("what is inherited", what_is_inherited),
         ("exec errors are errors of spawn", exec_errors),
         ("output within limits", output_within_limits),
@@ -29,12 +31,17 @@ fn main() {
         ("liveness is asked without being taken", liveness),
         ("a group is killed and removed", groups),
         ("a group below counts", groups_below),
+        ("a victim of its memory limit counts", memory_limit),
+        ("a victim in a group below counts", memory_limit_above),
     ];
-    for (name, test) in &tests {
+    let tests = tests.iter().chain(&other_process::TESTS);
+    let mut passed = 0;
+    for (name, test) in tests {
+        passed += 1;
         test();
         println!("test {name} ... ok");
     }
-    println!("\ntest result: ok. {} passed; 0 failed;", tests.len());
+    println!("\ntest result: ok. {passed} passed; 0 failed;");
 }
 
 fn limits(seconds: u64) -> OutputLimits {
@@ -269,4 +276,60 @@ fn groups_below() {
     groups.clear(&path, Deadline::never()).unwrap();
     assert_eq!(child.wait().unwrap(), ExitStatus::Signaled(Signal::KILL));
     assert!(!groups.exists(&path));
+}
+
+/// Kills what has more memory than the first of these groups may, in the last of them; how often the kernel says that it did so.
+fn exceed_memory(groups: &Cgroups, paths: &[&str]) -> u64 {
+    // Those that the machine's version has.
+    let limits = [
+        ("memory.swappiness", "0"),
+        ("memory.limit_in_bytes", "16777216"),
+        ("memory.swap.max", "0"),
+        ("memory.max", "16777216"),
+    ];
+    let child = fork_helper(&[], || {
+        let entered = paths.iter().all(|path| groups.enter(path).is_ok());
+        for (file, value) in limits {
+            groups.write_control(paths[0], file, value).ok();
+        }
+        let length = if entered { 256 * 1024 * 1024 } else { 0 };
+        std::hint::black_box(vec![1_u8; length]);
+        1
+    })
+    .unwrap();
+    assert_eq!(child.wait().unwrap(), ExitStatus::Signaled(Signal::KILL));
+    groups.oom_kills(paths[0]).unwrap()
+}
+
+/// Whether the machine counts at all: version 1 does, if its memory controller is there.
+fn counts_memory() -> bool {
+    let counts = Path::new("/sys/fs/cgroup/memory/memory.oom_control").exists();
+    if !counts {
+        println!("skipped: no memory controller of version 1");
+    }
+    counts
+}
+
+fn memory_limit() {
+    if !counts_memory() {
+        return;
+    }
+    let groups = Cgroups::detect().unwrap();
+    let path = format!("/ctr-sys-test-{}", std::process::id());
+    assert_eq!(groups.oom_kills(&path), None);
+    let kills = exceed_memory(&groups, &[&path]);
+    groups.clear(&path, Deadline::never()).unwrap();
+    assert!(kills >= 1, "{kills}");
+}
+
+fn memory_limit_above() {
+    if !counts_memory() {
+        return;
+    }
+    let groups = Cgroups::detect().unwrap();
+    let path = format!("/ctr-sys-test-{}", std::process::id());
+    let below = format!("{path}/below");
+    let kills = exceed_memory(&groups, &[&path, &below]);
+    groups.clear(&path, Deadline::never()).unwrap();
+    assert!(kills >= 1, "{kills}");
 }

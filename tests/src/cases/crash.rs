@@ -48,15 +48,15 @@ fn moment_of(whole: Duration, part: u32, parts: u32) -> Duration {
 
 /// Removes all that `ps` shows, as one would after a crash.
 fn remove_all(env: &Env) -> Result<()> {
-    let mut expected = env.ids()?;
+    let expected = env.ids()?;
     let out = env.ctr(&["rm", "-fa"])?.ok()?;
-    let mut removed: Vec<&str> = out.lines().collect();
-    removed.sort_unstable();
-    expected.sort_unstable();
-    ensure!(
-        removed == expected,
-        "rm -fa removed {removed:?} of {expected:?}"
-    );
+    // The cleanup command that a monitor has started may finish what the killed client began, before this one gets to it.
+    let known = out
+        .lines()
+        .all(|id| expected.iter().any(|known| known == id));
+    ensure!(known, "rm -fa removed {out:?} of {expected:?}");
+    let left = env.ids()?;
+    ensure!(left.is_empty(), "rm -fa has left {left:?}");
     Ok(())
 }
 

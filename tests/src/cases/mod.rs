@@ -1,13 +1,19 @@
 //! The cases, by feature. Each module has a table of its own, and all tables are listed here.
 
+pub(crate) mod anew;
 pub(crate) mod attach_refusals;
+pub(crate) mod boot;
 pub(crate) mod crash;
+pub(crate) mod cut_off;
+pub(crate) mod dependencies;
 pub(crate) mod detach;
 pub(crate) mod devices;
+pub(crate) mod endings;
 pub(crate) mod environment;
 pub(crate) mod events;
 pub(crate) mod events_journal;
 pub(crate) mod files;
+pub(crate) mod holders;
 pub(crate) mod identity;
 pub(crate) mod inherit;
 pub(crate) mod inspecting;
@@ -16,10 +22,16 @@ pub(crate) mod listing;
 pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod logs_disk;
+pub(crate) mod matrix;
 pub(crate) mod names;
 pub(crate) mod network;
+pub(crate) mod policies;
+pub(crate) mod prune;
+pub(crate) mod race;
 pub(crate) mod readers;
 pub(crate) mod refusals;
+pub(crate) mod rename;
+pub(crate) mod restart;
 pub(crate) mod rootfs_refusals;
 pub(crate) mod run;
 pub(crate) mod runtimes;
@@ -29,20 +41,36 @@ pub(crate) mod signals;
 pub(crate) mod stop;
 pub(crate) mod streams;
 pub(crate) mod terminal;
+pub(crate) mod verbs;
+pub(crate) mod waiting;
 
 use crate::harness::case::Case;
 
 /// The longest first, so that none of them is left alone at the end.
 const TABLES: &[&[Case]] = &[
+    race::CASES,
     load::CASES,
     logs_disk::CASES,
     logs::CASES,
     crash::CASES,
+    cut_off::CASES,
+    boot::CASES,
+    endings::CASES,
+    dependencies::CASES,
+    holders::CASES,
+    waiting::CASES,
+    anew::CASES,
+    verbs::CASES,
+    prune::CASES,
+    rename::CASES,
+    policies::CASES,
+    restart::CASES,
     streams::CASES,
     short_lives::CASES,
     terminal::CASES,
     detach::CASES,
     events_journal::CASES,
+    matrix::CASES,
     refusals::CASES,
     attach_refusals::CASES,
     stop::CASES,

@@ -54,8 +54,9 @@ fn all_of_what_a_verb_is_for(env: &Env) -> Result<()> {
     env.ctr(&["stop", "-a"])?.prints("")?;
     env.ctr(&["container", "cleanup", "--all"])?
         .prints(&lines([&runs, &first, &second]))?;
+    // The newest first: it may need an older one.
     env.ctr(&["rm", "-a", "-v"])?
-        .prints(&lines([&runs, &first, &second]))
+        .prints(&lines([&second, &first, &runs]))
 }
 
 fn filters_of_verbs(env: &Env) -> Result<()> {
@@ -161,11 +162,11 @@ fn names_that_may_be_missing(env: &Env) -> Result<()> {
     env.ctr(&["start", "here"])?.prints("here\n")?;
     env.ctr(&["wait", "--ignore", "nosuch", "here", "nosuch"])?
         .prints("-1\n0\n-1\n")?;
-    // What scripts for podman say of the end; other conditions are not taken for it.
+    // What scripts for podman say of the end; what is no status is not taken for it.
     env.ctr(&["wait", "--condition", "exited,stopped", "-i", "1s", "here"])?
         .prints("0\n")?;
-    env.ctr(&["wait", "--condition", "running", "here"])?
-        .refused(125, &["--condition", "running", "exited"])?;
+    env.ctr(&["wait", "--condition", "flying", "here"])?
+        .refused(125, &["--condition", "flying", "exited"])?;
     env.ctr(&["wait", "nosuch", "here"])?
         .refused(125, &["nosuch"])?;
     env.wait_for_cleanup("here")?;

@@ -28,6 +28,8 @@ pub(crate) struct Env {
     before: Before,
     transcript: Mutex<Vec<String>>,
     made: AtomicUsize,
+    /// What every call of `ctr` goes through: a program that executes its last arguments.
+    through: Mutex<Vec<String>>,
 }
 
 impl Env {
@@ -55,6 +57,7 @@ impl Env {
             place,
             transcript: Mutex::default(),
             made: AtomicUsize::new(0),
+            through: Mutex::default(),
             directory: path,
         })
     }
@@ -127,7 +130,9 @@ impl Env {
 
     /// The words of a call of `ctr` on the case's directories, its runtime included.
     pub(crate) fn words(&self, arguments: &[&str]) -> Vec<String> {
-        let mut words = vec![self.ctr.to_string_lossy().into_owned()];
+        let through = self.through.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut words = through.clone();
+        words.push(self.ctr.to_string_lossy().into_owned());
         words.extend(self.globals());
         // A call that chooses a runtime itself is not told one beforehand.
         if !arguments.iter().any(|word| word.starts_with("--runtime")) {
@@ -148,6 +153,12 @@ impl Env {
         Call::new(before[0])
             .args(&before[1..])
             .args(self.words(arguments))
+    }
+
+    /// Has every call of `ctr` from now on go through a program that executes its last arguments.
+    pub(crate) fn go_through(&self, words: &[&str]) {
+        let mut through = self.through.lock().unwrap_or_else(PoisonError::into_inner);
+        *through = words.iter().map(|word| (*word).to_owned()).collect();
     }
 
     /// Runs `ctr`.

@@ -36,7 +36,12 @@ fn help_lists_the_commands() {
               start      Start containers that do not run
               attach     Attach to the streams of a running container
               stop       Stop containers: a signal, then KILL after a time
+              restart    Stop containers and start them
+              init       Have the runtime make containers without starting their programs
               kill       Send a signal to containers
+              pause      Freeze the processes of containers
+              unpause    Let the processes of paused containers go on
+              rename     Give a container another name
               rm         Remove containers
               ps         List containers
               inspect    Show all that is known about containers, as JSON
@@ -44,6 +49,7 @@ fn help_lists_the_commands() {
               wait       Wait until containers end and print their exit codes
               container  Manage containers: the commands above, and a few of their own
               events     Show what happened to containers, and what happens
+              boot       Start what starts on boot, and bring all records up to date
               info       Show the engine, its runtimes and the host
               version    Show the version of this program
               help       Print this message or the help of the given subcommand(s)
@@ -61,6 +67,10 @@ fn help_lists_the_commands() {
             [0]
         "#]],
     );
+}
+
+#[test]
+fn help_lists_the_commands_below_container() {
     check(
         &["/opt/boxes", "container", "--help"],
         &expect![[r#"
@@ -74,7 +84,12 @@ fn help_lists_the_commands() {
               start    Start containers that do not run
               attach   Attach to the streams of a running container
               stop     Stop containers: a signal, then KILL after a time
+              restart  Stop containers and start them
+              init     Have the runtime make containers without starting their programs
               kill     Send a signal to containers
+              pause    Freeze the processes of containers
+              unpause  Let the processes of paused containers go on
+              rename   Give a container another name
               rm       Remove containers
               ps       List containers
               inspect  Show all that is known about containers, as JSON
@@ -82,6 +97,9 @@ fn help_lists_the_commands() {
               wait     Wait until containers end and print their exit codes
               cleanup  Release what containers that ended still hold
               exists   Ask whether a container exists: exit code 0 or 1
+              history  Show all runs of a container: who started each, and how it ended; also of a removed one
+              prune    Remove all containers that do not run
+              refresh  Make containers anew in the status they have
               ls       List containers
               help     Print this message or the help of the given subcommand(s)
 
@@ -118,6 +136,7 @@ fn help_of_run() {
                   --sig-proxy[=<BOOL>]          Pass signals on to the container [default: true]
                   --rootfs <DIR[:O]>            Directory to run on; with :O, changes go to a writable overlay and the directory stays as it is
                   --name <NAME>                 Name of the container [default: a generated one]
+                  --replace                     Remove a container that has the name already, even if it runs
                   --rm                          Remove the container when it has ended
               -e, --env <KEY[=VALUE]>           Environment variable; KEY alone takes the value of this shell
               -w, --workdir <DIR>               Working directory in the container
@@ -127,7 +146,14 @@ fn help_of_run() {
                   --entrypoint <PROGRAM>        Program that is put before the command: one word, or a JSON array
               -l, --label <KEY=VALUE>           Label, for lists and filters
                   --annotation <KEY=VALUE>      Annotation for the OCI runtime
-                  --network <MODE>              Network: none or host [default: none]
+                  --network <MODE>              Network: none, host or container:NAME [default: none]
+                  --pid <MODE>                  Whose processes it sees: private, host or container:NAME [default: private]
+                  --ipc <MODE>                  Whose message queues and shared memory it has: private, host or container:NAME [default: private]
+                  --uts <MODE>                  Whose host name it has: private, host or container:NAME [default: private]
+                  --requires <NAME[:STATE]>     Container that is started before it: NAME, NAME:started, or NAME:exited-ok for one that must have ended with code 0
+                  --restart <POLICY>            When it is started again: no, on-failure[:RETRIES], always or unless-stopped [default: no]
+                  --timeout <SECONDS>           Seconds after which it is killed; 0 is no limit [default: 0]
+                  --oom-score-adj <NUMBER>      How willingly the kernel kills in it for want of memory: -1000 to 1000
                   --log-driver <DRIVER>         Log driver: k8s-file (also as json-file), journald, passthrough or none [default: k8s-file]
                   --log-opt <KEY=VALUE>         Option of the log: path=FILE, max-size=SIZE, max-file=NUMBER [default: 2 with a size], tag=TEXT
                   --stop-signal <SIGNAL>        Signal that stop sends [default: TERM]
@@ -173,10 +199,10 @@ fn usage_errors_are_one_line_and_125() {
     check(
         &["ctr", "strat", "x"],
         &expect![[r#"
-        Error: unrecognized subcommand 'strat'
-        Hint: did you mean create, start?
-        [125]
-    "#]],
+            Error: unrecognized subcommand 'strat'
+            Hint: did you mean create, restart, start?
+            [125]
+        "#]],
     );
     check(
         &["ctr", "run", "--rotfs", "/"],

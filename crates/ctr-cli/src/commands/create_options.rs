@@ -4,6 +4,10 @@ use clap::{ArgAction, Args};
 
 /// What the command line says about a new container.
 #[derive(Clone, Debug, Default, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct CreateOptions {
     /// Directory to run on; with :O, changes go to a writable overlay and the directory stays as it is
     #[arg(long, value_name = "DIR[:O]")]
@@ -11,6 +15,9 @@ pub(crate) struct CreateOptions {
     /// Name of the container [default: a generated one]
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Remove a container that has the name already, even if it runs
+    #[arg(long)]
+    pub(crate) replace: bool,
     /// Remove the container when it has ended
     #[arg(long)]
     pub(crate) rm: bool,
@@ -38,9 +45,30 @@ pub(crate) struct CreateOptions {
     /// Annotation for the OCI runtime
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) annotation: Vec<String>,
-    /// Network: none or host [default: none]
+    /// Network: none, host or container:NAME [default: none]
     #[arg(long, alias = "net", value_name = "MODE")]
     pub(crate) network: Option<String>,
+    /// Whose processes it sees: private, host or container:NAME [default: private]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) pid: Option<String>,
+    /// Whose message queues and shared memory it has: private, host or container:NAME [default: private]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) ipc: Option<String>,
+    /// Whose host name it has: private, host or container:NAME [default: private]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) uts: Option<String>,
+    /// Container that is started before it: NAME, NAME:started, or NAME:exited-ok for one that must have ended with code 0
+    #[arg(long, value_name = "NAME[:STATE]")]
+    pub(crate) requires: Vec<String>,
+    /// When it is started again: no, on-failure[:RETRIES], always or unless-stopped [default: no]
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) restart: Option<String>,
+    /// Seconds after which it is killed; 0 is no limit [default: 0]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(crate) timeout: Option<String>,
+    /// How willingly the kernel kills in it for want of memory: -1000 to 1000
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub(crate) oom_score_adj: Option<String>,
     /// Log driver: k8s-file (also as json-file), journald, passthrough or none [default: k8s-file]
     #[arg(long, value_name = "DRIVER")]
     pub(crate) log_driver: Option<String>,
@@ -51,7 +79,7 @@ pub(crate) struct CreateOptions {
     #[arg(long, value_name = "SIGNAL")]
     pub(crate) stop_signal: Option<String>,
     /// Seconds between the stop signal and KILL [default: 10]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) stop_timeout: Option<String>,
     /// File that the container's id is written to; must not exist
     #[arg(long, value_name = "FILE")]

@@ -1,9 +1,9 @@
 //! From the strings of `create` and `run` to the engine's request.
 
-use ctr_core::CreateRequest;
+use ctr_core::{CreateRequest, Replace};
 use ctr_oci::Hostname;
 use ctr_rootfs::UserSpec;
-use ctr_state::{AutoRemove, ContainerName, StdinMode, Terminal};
+use ctr_state::{AutoRemove, ContainerName, ParseError, RestartPolicy, StdinMode, Terminal};
 use ctr_sys::Signal;
 
 use crate::commands::Context;
@@ -45,12 +45,20 @@ pub(crate) fn request(
         volumes: volume::volumes(&options.volume)?,
         hostname: given(options.hostname.as_deref(), hostname)?,
         network: network::network(options.network.as_deref())?,
+        pid: network::namespace("--pid", options.pid.as_deref())?,
+        ipc: network::namespace("--ipc", options.ipc.as_deref())?,
+        uts: network::namespace("--uts", options.uts.as_deref())?,
+        requires: network::requires(&options.requires)?,
         labels: pairs("--label", &options.label)?,
         annotations: pairs("--annotation", &options.annotation)?,
         stop_signal: given(options.stop_signal.as_deref(), stop_signal)?.unwrap_or(Signal::TERM),
         stop_timeout_s: given(options.stop_timeout.as_deref(), stop_timeout)?
             .unwrap_or(STOP_TIMEOUT_S),
         auto_remove: auto_remove(options),
+        restart: given(options.restart.as_deref(), restart_policy)?.unwrap_or_default(),
+        timeout_s: given(options.timeout.as_deref(), timeout)?,
+        oom_score_adj: given(options.oom_score_adj.as_deref(), oom_score_adj)?,
+        replace: replace(options)?,
         runtime: context.globals.runtime.clone(),
         terminal: if options.tty {
             Terminal::Yes
@@ -88,6 +96,36 @@ fn auto_remove(options: &CreateOptions) -> AutoRemove {
     } else {
         AutoRemove::No
     }
+}
+
+/// Who may be replaced is known by name only.
+fn replace(options: &CreateOptions) -> Result<Replace, CommandError> {
+    match (options.replace, &options.name) {
+        (false, _) => Ok(Replace::No),
+        (true, Some(_)) => Ok(Replace::Yes),
+        (true, None) => Err(CommandError::failed(
+            "--replace needs --name: the container to replace is found by it",
+        )),
+    }
+}
+
+fn restart_policy(text: &str) -> Result<RestartPolicy, CommandError> {
+    text.parse()
+        .map_err(|error: ParseError| CommandError::value("--restart", text, error.why))
+}
+
+fn timeout(text: &str) -> Result<u32, CommandError> {
+    number::number("--timeout", text, "a number of seconds")
+}
+
+fn oom_score_adj(text: &str) -> Result<i32, CommandError> {
+    let allowed = "a number from -1000 to 1000";
+    let value: i32 = number::number("--oom-score-adj", text, allowed)?;
+    if (-1000..=1000).contains(&value) {
+        return Ok(value);
+    }
+    let why = format!("must be {allowed}");
+    Err(CommandError::value("--oom-score-adj", text, why))
 }
 
 fn stdin_mode(options: &CreateOptions) -> StdinMode {
@@ -210,7 +248,7 @@ mod tests {
         refused(
             |o| o.network = Some("bridge".into()),
             &expect![[
-                r#"--network "bridge": networks do not exist yet; allowed are none (the default) and host"#
+                r#"--network "bridge": networks do not exist yet; allowed are none (the default), host and container:NAME"#
             ]],
         );
     }

@@ -1,5 +1,7 @@
 //! `ps` and `container ls`: lists containers.
 
+use ctr_core::{ContainerFilter, Engine, ListRequest};
+use ctr_state::Status;
 use ctr_sys::now_ns;
 
 use crate::commands::Context;
@@ -20,7 +22,7 @@ pub(crate) struct Args {
     /// Show all containers, not only those that run
     #[arg(short, long)]
     pub(super) all: bool,
-    /// Only those that match KEY=VALUE: id, name, label, status, exited, before, since, until, ancestor, command, volume or network
+    /// Only those that match KEY=VALUE: id, name, label, status, exited, before, since, until, ancestor, command, volume, network, restart-policy or should-start-on-boot
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub(super) filter: Vec<String>,
     /// Form of the output: table or json
@@ -49,6 +51,9 @@ pub(crate) struct Args {
     /// Order by command, created, id, image, names, runningfor or status [default: created]
     #[arg(long, value_name = "KEY")]
     sort: Option<String>,
+    /// Ask the runtimes first how their containers are
+    #[arg(long)]
+    sync: bool,
     /// Sizes are not counted yet
     #[arg(short, long, hide = true)]
     pub(super) size: bool,
@@ -83,7 +88,11 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     } else {
         Heading::Shown
     };
-    let summaries = context.open()?.select(&request)?;
+    let engine = context.open()?;
+    if args.sync {
+        ask_runtimes(&engine, io)?;
+    }
+    let summaries = engine.select(&request)?;
     let mut rows: Vec<Row> = summaries.iter().map(row).collect();
     sort.sort(&mut rows);
     match format {
@@ -92,4 +101,30 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
         Format::Text => io.block(&table(&rows, width, heading, now_ns())),
     }
     Ok(Outcome::Done)
+}
+
+/// Has every container that is active looked at by its runtime. One that cannot be asked is shown as it is recorded.
+fn ask_runtimes(engine: &Engine, io: &mut Io) -> Result<(), CommandError> {
+    let active = ListRequest {
+        statuses: &[
+            Status::Created,
+            Status::Running,
+            Status::Paused,
+            Status::Stopping,
+        ],
+        filter: ContainerFilter::default(),
+        newest: None,
+    };
+    for summary in engine.select(&active)? {
+        let snapshot = summary.snapshot();
+        match engine.container(snapshot.id()).sync() {
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => {}
+            Err(error) => {
+                let error = CommandError::from(error).about(snapshot.name().as_str());
+                io.warning(error.message());
+            }
+        }
+    }
+    Ok(())
 }

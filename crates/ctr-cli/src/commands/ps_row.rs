@@ -2,7 +2,9 @@
 
 use ctr_core::{MonitorState, Summary};
 use ctr_state::{AutoRemove, Config, NetworkMode, RootfsMode, Status};
+use ctr_sys::now_ns;
 
+use crate::render::duration::between;
 use crate::render::ps::{Ended, Row};
 
 /// The row of a container. What cannot be read of it stays empty, and the remark says why.
@@ -47,9 +49,10 @@ fn describe(row: &mut Row, config: &Config) {
         .iter()
         .map(|volume| volume.destination.display().to_string())
         .collect();
-    row.networks = match config.network {
+    row.networks = match &config.network {
         NetworkMode::None => Vec::new(),
         NetworkMode::Host => vec!["host".to_owned()],
+        NetworkMode::Container(id) => vec![format!("container:{}", id.short())],
     };
     row.auto_remove = config.auto_remove == AutoRemove::Yes;
     let cid_file = config.cid_file.as_ref();
@@ -66,12 +69,33 @@ fn is_alive(status: Status) -> bool {
     }
 }
 
+/// What is unusual: several things, if need be.
 fn remark(summary: &Summary) -> Option<String> {
+    let mut remarks = Vec::new();
     if let Some(reason) = summary.snapshot().corrupt() {
-        return Some(format!("unreadable: {reason}"));
+        remarks.push(format!("unreadable: {reason}"));
     }
     match summary.monitor() {
-        MonitorState::Lost => Some("monitor lost".to_owned()),
-        MonitorState::Present | MonitorState::None => None,
+        MonitorState::Lost => remarks.push("monitor lost".to_owned()),
+        MonitorState::Present | MonitorState::None => {}
     }
+    if let Some(pending) = summary.restart() {
+        remarks.push(restart(pending.at_ns, now_ns()));
+    }
+    if let Some(holder) = summary.holder() {
+        remarks.push(format!(
+            "locked by {}, pid {}, for {} s",
+            holder.verb,
+            holder.pid,
+            holder.age().as_secs()
+        ));
+    }
+    (!remarks.is_empty()).then(|| remarks.join(", "))
+}
+
+fn restart(at_ns: i64, now_ns: i64) -> String {
+    if at_ns <= now_ns {
+        return "restart is due".to_owned();
+    }
+    format!("restart in {}", between(now_ns, at_ns).to_lowercase())
 }

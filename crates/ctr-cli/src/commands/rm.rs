@@ -1,11 +1,15 @@
 //! `rm`: removes containers.
 
 use crate::commands::Context;
-use crate::commands::targets::{Wanted, find, for_each};
+use crate::commands::targets::{Target, Wanted, find, for_each};
 use crate::error::{CommandError, ErrorKind, Outcome};
 use crate::io::Io;
 use crate::parse::number;
-use ctr_core::{RemoveMode, RemoveRequest};
+use ctr_core::{
+    ContainerFilter, Dependents, Engine, ListRequest, RemoveMode, RemoveRequest, StopRequest,
+    Summary,
+};
+use ctr_state::{Status, StopReason};
 
 #[derive(Debug, clap::Args)]
 #[expect(
@@ -22,6 +26,9 @@ pub(crate) struct Args {
     /// Only those that match KEY=VALUE, as in ps
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
+    /// Remove containers that need it, too, before it; --all does so anyway
+    #[arg(long)]
+    depend: bool,
     /// Stop running ones first, and skip names that do not exist
     #[arg(short, long)]
     force: bool,
@@ -60,16 +67,36 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     };
     let selection = wanted.selection()?;
     let engine = context.open()?;
-    let targets = find(&engine, &selection)?;
-    let outcome = for_each(targets, io, |target, _| {
-        let mode = if args.force {
+    let mut targets = find(&engine, &selection)?;
+    if args.all {
+        // What needs others was created after them, and goes first.
+        targets.reverse();
+    }
+    let request = RemoveRequest {
+        mode: if args.force {
             RemoveMode::Force
         } else {
             RemoveMode::Normal
-        };
-        let removed = target.container.remove(RemoveRequest { mode, timeout_s });
+        },
+        timeout_s,
+        dependents: if args.depend || args.all {
+            Dependents::RemoveToo
+        } else {
+            Dependents::Refuse
+        },
+    };
+    stop_running(&engine, &targets, &request)?;
+    let outcome = for_each(targets, io, |target, io| {
+        let removed = target.container.remove(request);
         match removed.map_err(CommandError::from) {
-            Ok(_) => Ok(()),
+            Ok(removed) => {
+                // The target itself is the last one, and is named as the user did.
+                let others = removed.split_last().map_or(&[][..], |(_, others)| others);
+                for other in others {
+                    io.line(other.id.as_str());
+                }
+                Ok(())
+            }
             // Found a moment ago: somebody else has removed it, which is what was wanted.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
@@ -77,4 +104,42 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     });
     engine.sweep()?;
     Ok(outcome)
+}
+
+/// With `--force`: stops those that run all at once, so that several take no longer than the slowest. What fails here fails again, and is
+/// told, when the container is removed.
+fn stop_running(
+    engine: &Engine,
+    targets: &[Target<'_>],
+    request: &RemoveRequest,
+) -> Result<(), CommandError> {
+    if request.mode == RemoveMode::Normal || targets.len() < 2 {
+        return Ok(());
+    }
+    let running = engine.select(&ListRequest {
+        statuses: &[Status::Running],
+        filter: ContainerFilter::default(),
+        newest: None,
+    })?;
+    let targets = targets.iter().filter(|target| {
+        let found = running
+            .iter()
+            .map(Summary::snapshot)
+            .find(|found| found.id() == target.container.id());
+        // One that will stay, because others need it, goes on.
+        found.is_some_and(|found| {
+            request.dependents == Dependents::RemoveToo || found.dependents().is_empty()
+        })
+    });
+    let stop = StopRequest {
+        timeout_s: request.timeout_s,
+        reason: StopReason::User,
+    };
+    let begun: Vec<_> = targets
+        .filter_map(|target| target.container.begin_stop(stop).ok().flatten())
+        .collect();
+    for stopping in begun {
+        stopping.complete().ok();
+    }
+    Ok(())
 }

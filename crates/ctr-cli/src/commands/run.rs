@@ -1,10 +1,10 @@
 //! `run`: `create` and `start` in one; in the foreground it stays until the container ends and has its exit code.
 
 use ctr_core::{
-    Attach, Container, CreateRequest, EngineError, ForegroundRequest, RemoveMode, RemoveRequest,
-    StartRequest, Started,
+    Attach, Container, CreateRequest, Dependents, EngineError, ForegroundRequest, RemoveMode,
+    RemoveRequest, StartRequest, Started,
 };
-use ctr_state::{AutoRemove, LogDriver, StdinMode};
+use ctr_state::{AutoRemove, LogDriver, StartReason, StdinMode};
 
 use crate::commands::Context;
 use crate::commands::client::{Client, ClientOptions, Streams, Use};
@@ -67,6 +67,7 @@ fn in_background(
     let start = StartRequest {
         attach: Attach::None,
         streams: Some(io.descriptors()),
+        reason: StartReason::User,
     };
     let (container, _) = started(engine.run(request, start)?, auto_remove, io)?;
     print_id(&container, driver, io);
@@ -135,6 +136,7 @@ fn discard(container: &Container<'_>, io: &mut Io) {
     let removed = container.remove(RemoveRequest {
         mode: RemoveMode::Force,
         timeout_s: None,
+        dependents: Dependents::Refuse,
     });
     match removed.map_err(CommandError::from) {
         Err(failed) if failed.kind() != ErrorKind::NotFound => io.error(&failed),

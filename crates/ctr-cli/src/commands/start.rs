@@ -1,7 +1,7 @@
 //! `start`: starts containers; with `--attach` one of them stays in the foreground.
 
 use ctr_core::{Attach, ForegroundRequest, StartRequest, Started};
-use ctr_state::Status;
+use ctr_state::{StartReason, Status};
 
 use crate::commands::Context;
 use crate::commands::client::{Client, ClientOptions, Streams, Use};
@@ -79,6 +79,7 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
         target.container.start(StartRequest {
             attach: Attach::None,
             streams: Some(io.descriptors()),
+            reason: StartReason::User,
         })?;
         Ok(())
     }))

@@ -1,10 +1,12 @@
 //! `stop`: the stop signal, then KILL.
 
-use ctr_core::{StopOutcome, StopRequest};
-use ctr_state::{Status, StopReason};
+use std::collections::BTreeMap;
+
+use ctr_core::{EngineError, StopOutcome, StopRequest, Stopping};
+use ctr_state::{ContainerId, Status, StopReason};
 
 use crate::commands::Context;
-use crate::commands::targets::{Wanted, find, for_each};
+use crate::commands::targets::{Target, Wanted, find, for_each};
 use crate::error::{CommandError, Outcome};
 use crate::io::Io;
 use crate::parse::number;
@@ -18,6 +20,10 @@ const RUNNING: [Status; 4] = [
 ];
 
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Args {
     /// Stop all that run
     #[arg(short, long)]
@@ -34,6 +40,9 @@ pub(crate) struct Args {
     /// Skip names that do not exist
     #[arg(short, long)]
     ignore: bool,
+    /// For the machine's shutdown: a container that starts on boot still does
+    #[arg(long)]
+    service: bool,
     /// Seconds before KILL; -1 waits forever [default: the container's own]
     #[arg(short, long, value_name = "SECONDS", allow_negative_numbers = true)]
     time: Option<String>,
@@ -42,7 +51,7 @@ pub(crate) struct Args {
     names: Vec<String>,
 }
 
-/// Stops the containers, one after the other.
+/// Stops the containers.
 pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome, CommandError> {
     let timeout_s = number::seconds("--time", args.time.as_deref())?;
     let wanted = Wanted {
@@ -54,23 +63,51 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
         statuses: &RUNNING,
         ..Wanted::named(&args.names)
     };
+    let reason = if args.service {
+        StopReason::Shutdown
+    } else {
+        StopReason::User
+    };
     let selection = wanted.selection()?;
     let engine = context.open()?;
     let targets = find(&engine, &selection)?;
+    let mut begun = begin(&targets, StopRequest { timeout_s, reason });
     Ok(for_each(targets, io, |target, io| {
-        let outcome = target.container.stop(StopRequest {
-            timeout_s,
-            reason: StopReason::User,
-        })?;
-        match outcome {
-            StopOutcome::Stopped | StopOutcome::AlreadyStopped => {}
-            StopOutcome::Killed { signal, waited_s } => {
-                io.warning(&format!(
-                    "{}: did not end within {waited_s} s of {signal} and was killed",
-                    target.label
-                ));
-            }
+        let begun = begun.remove(target.container.id()).unwrap_or(Ok(None));
+        if let Some(stopping) = begun? {
+            say_if_killed(&target.label, stopping.complete()?, io);
         }
         Ok(())
     }))
+}
+
+/// What became of asking one container to stop; `None` when there is nothing to wait for.
+type Begun<'e> = Result<Option<Stopping<'e>>, EngineError>;
+
+/// Asks all to stop before the first one is waited for: several take no longer than the slowest. The newest first, because others may
+/// need the older ones.
+pub(super) fn begin<'e>(
+    targets: &[Target<'e>],
+    request: StopRequest,
+) -> BTreeMap<ContainerId, Begun<'e>> {
+    let mut begun = BTreeMap::new();
+    for target in targets.iter().rev() {
+        let container = &target.container;
+        begun
+            .entry(container.id().clone())
+            .or_insert_with(|| container.begin_stop(request));
+    }
+    begun
+}
+
+/// Says on the standard error that a container had to be killed.
+pub(super) fn say_if_killed(label: &str, outcome: StopOutcome, io: &mut Io) {
+    match outcome {
+        StopOutcome::Stopped | StopOutcome::AlreadyStopped => {}
+        StopOutcome::Killed { signal, waited_s } => {
+            io.warning(&format!(
+                "{label}: did not end within {waited_s} s of {signal} and was killed"
+            ));
+        }
+    }
 }

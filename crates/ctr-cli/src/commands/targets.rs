@@ -271,6 +271,11 @@ fn latest(engine: &Engine) -> Result<Target<'_>, CommandError> {
     unnamed(engine, &request)?.next().ok_or_else(none)
 }
 
+fn gone(label: &str) -> CommandError {
+    let text = format!("no such container: {label} (it has just been removed)");
+    CommandError::new(ErrorKind::NotFound, text)
+}
+
 /// Works on each target, once, and prints its label when done; each failure is reported at once, and the others go on.
 pub(crate) fn for_each<'e>(
     targets: Vec<Target<'e>>,
@@ -287,8 +292,14 @@ pub(crate) fn for_each<'e>(
             Ok(()) => io.line(&target.label),
             Err(error) if target.named == Named::No && error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
-                io.error(&error);
                 failed.push(error.kind());
+                // It was there a moment ago, and the engine knows it by its id only.
+                let error = if error.kind() == ErrorKind::NotFound {
+                    gone(&target.label)
+                } else {
+                    error
+                };
+                io.error(&error);
             }
         }
     }

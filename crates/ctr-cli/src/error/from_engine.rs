@@ -6,7 +6,7 @@ use ctr_core::{EngineError, ExitHint};
 use ctr_events::EventError;
 use ctr_monitor::MonitorError;
 use ctr_oci::{FailureKind, OciError, RuntimeFailure};
-use ctr_state::{ContainerId, StateError, Status};
+use ctr_state::{ContainerId, Operation, StateError, Status};
 
 use super::{CommandError, ErrorKind};
 
@@ -47,6 +47,10 @@ fn kind(error: &EngineError) -> ErrorKind {
         EngineError::Unwound { cause, .. } => kind(cause),
         EngineError::Interrupted { .. } => ErrorKind::Interrupted,
         EngineError::Invalid { .. }
+        | EngineError::RemovalStuck { .. }
+        | EngineError::CalledOff { .. }
+        | EngineError::Needed { .. }
+        | EngineError::Dependency { .. }
         | EngineError::NoLogs { .. }
         | EngineError::Runtime(_)
         | EngineError::Unkillable { .. }
@@ -61,7 +65,12 @@ fn kind(error: &EngineError) -> ErrorKind {
 /// What can be done now, where anything can.
 fn hint(error: &EngineError) -> Option<String> {
     match error {
-        EngineError::WrongStatus { status, verb, .. } => for_status(*status, verb),
+        EngineError::WrongStatus {
+            status, operation, ..
+        } => for_status(*status, *operation),
+        EngineError::Needed { .. } => {
+            Some("remove those first, or all of them with --depend".to_owned())
+        }
         EngineError::Unwound { cause, .. } => hint(cause),
         EngineError::State(failure) => for_state(failure),
         EngineError::Runtime(failure) | EngineError::Monitor(MonitorError::Runtime(failure)) => {
@@ -69,6 +78,9 @@ fn hint(error: &EngineError) -> Option<String> {
         }
         EngineError::Oci(OciError::RuntimeNotFound { .. }) => Some(NO_RUNTIME_NEEDED.to_owned()),
         EngineError::Invalid { .. }
+        | EngineError::RemovalStuck { .. }
+        | EngineError::CalledOff { .. }
+        | EngineError::Dependency { .. }
         | EngineError::NoLogs { .. }
         | EngineError::Interrupted { .. }
         | EngineError::Unkillable { .. }
@@ -82,24 +94,26 @@ fn hint(error: &EngineError) -> Option<String> {
 const NO_RUNTIME_NEEDED: &str =
     "install it, or correct its path; new containers need no other program with --runtime builtin";
 
-fn for_status(status: Status, verb: &str) -> Option<String> {
-    match status {
-        Status::Created | Status::Running | Status::Stopping if verb == "remove" => {
+fn for_status(status: Status, operation: Operation) -> Option<String> {
+    match (operation, status) {
+        (Operation::Remove, Status::Running | Status::Stopping) => {
             Some("stop it first, or use rm -f".to_owned())
         }
-        Status::Paused => Some("unpause it, or end it with kill -s KILL or rm -f".to_owned()),
-        Status::Configured | Status::Created | Status::Stopped | Status::Exited
-            if verb == "attach to" =>
-        {
-            Some("start -a starts it and attaches".to_owned())
-        }
-        Status::Configured
-        | Status::Created
-        | Status::Running
-        | Status::Stopping
-        | Status::Stopped
-        | Status::Exited
-        | Status::Removing => None,
+        (_, Status::Paused) => Some("unpause it, or end it with kill -s KILL or rm -f".to_owned()),
+        (
+            Operation::Attach,
+            Status::Configured | Status::Created | Status::Stopped | Status::Exited,
+        ) => Some("start -a starts it and attaches".to_owned()),
+        (
+            _,
+            Status::Configured
+            | Status::Created
+            | Status::Running
+            | Status::Stopping
+            | Status::Stopped
+            | Status::Exited
+            | Status::Removing,
+        ) => None,
     }
 }
 
@@ -110,7 +124,7 @@ fn for_state(failure: &StateError) -> Option<String> {
             Some(format!("it could be {}", short.join(", ")))
         }
         StateError::NameInUse { name, .. } => Some(format!(
-            "choose another --name, or remove that container first: rm {name}"
+            "choose another name, or remove that container first: rm {name}"
         )),
         StateError::NewerSchema { .. } => Some("use the newer program".to_owned()),
         StateError::Events(EventError::Expired { oldest, .. }) => Some(format!(
@@ -158,13 +172,14 @@ mod tests {
         "0123456789abcdef".repeat(4).parse().unwrap()
     }
 
-    fn wrong(status: Status, verb: &'static str) -> EngineError {
+    fn wrong(status: Status, operation: Operation) -> EngineError {
         let name = "web".to_owned();
         EngineError::WrongStatus {
             id: id(),
             name,
             status,
-            verb,
+            since_ns: 0,
+            operation,
         }
     }
 
@@ -190,7 +205,7 @@ mod tests {
             StateError::NameInUse { name, by },
             &expect![[r#"
             Failed: the name web is in use by container 0123456789ab
-            hint: choose another --name, or remove that container first: rm web
+            hint: choose another name, or remove that container first: rm web
         "#]],
         );
         let expired = EventError::Expired {
@@ -228,24 +243,24 @@ mod tests {
     #[test]
     fn a_wrong_status_says_what_helps() {
         check(
-            wrong(Status::Running, "remove"),
+            wrong(Status::Running, Operation::Remove),
             &expect![[r#"
-            WrongStatus: cannot remove container web: it is running
-            hint: stop it first, or use rm -f
-        "#]],
+                WrongStatus: cannot remove container web: it is running since 1970-01-01T00:00:00Z (possible now: restart, attach, kill, stop, pause, rename, rm -f)
+                hint: stop it first, or use rm -f
+            "#]],
         );
         check(
-            wrong(Status::Paused, "stop"),
+            wrong(Status::Paused, Operation::Stop),
             &expect![[r#"
-            WrongStatus: cannot stop container web: it is paused
-            hint: unpause it, or end it with kill -s KILL or rm -f
-        "#]],
+                WrongStatus: cannot stop container web: it is paused since 1970-01-01T00:00:00Z (possible now: kill, unpause, rename, rm -f)
+                hint: unpause it, or end it with kill -s KILL or rm -f
+            "#]],
         );
         check(
-            wrong(Status::Exited, "kill"),
+            wrong(Status::Exited, Operation::Signal),
             &expect![[r#"
-            WrongStatus: cannot kill container web: it is exited
-        "#]],
+                WrongStatus: cannot signal container web: it is exited since 1970-01-01T00:00:00Z (possible now: init, start, restart, rename, rm)
+            "#]],
         );
         let (status, trigger) = (Status::Exited, Trigger::Start);
         let source = IllegalTransition { status, trigger };

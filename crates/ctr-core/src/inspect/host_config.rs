@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ctr_oci::SHM_SIZE;
-use ctr_state::{Access, AutoRemove, Config, NetworkMode};
+use ctr_state::{Access, AutoRemove, Config, NamespaceMode, NetworkMode, RestartPolicy};
 use serde::Serialize;
 
 use super::applied::Applied;
@@ -156,15 +156,24 @@ pub(super) fn host_config(
             size: human_size(config.log.max_size.unwrap_or(0)),
             max_files: config.log.max_files,
         },
-        network_mode: match config.network {
+        network_mode: match &config.network {
             NetworkMode::None => "none".to_owned(),
             NetworkMode::Host => "host".to_owned(),
+            NetworkMode::Container(id) => format!("container:{id}"),
         },
+        restart_policy: InspectRestartPolicy {
+            name: config.restart.name().to_owned(),
+            maximum_retry_count: match config.restart {
+                RestartPolicy::OnFailure { retries } => retries.unwrap_or(0),
+                RestartPolicy::No | RestartPolicy::Always | RestartPolicy::UnlessStopped => 0,
+            },
+        },
+        oom_score_adj: config.oom_score_adj.unwrap_or(0),
         auto_remove: config.auto_remove == AutoRemove::Yes,
-        ipc_mode: "private".to_owned(),
+        ipc_mode: namespace(&config.ipc),
         cgroups: "default".to_owned(),
-        pid_mode: "private".to_owned(),
-        uts_mode: "private".to_owned(),
+        pid_mode: namespace(&config.pid),
+        uts_mode: namespace(&config.uts),
         shm_size: SHM_SIZE,
         cgroup_parent: parent(&config.cgroup_path),
         limits: InspectLimits {
@@ -176,6 +185,14 @@ pub(super) fn host_config(
             |path| path.display().to_string(),
         ),
         ..InspectHostConfig::default()
+    }
+}
+
+fn namespace(mode: &NamespaceMode) -> String {
+    match mode {
+        NamespaceMode::Private => "private".to_owned(),
+        NamespaceMode::Host => "host".to_owned(),
+        NamespaceMode::Container(id) => format!("container:{id}"),
     }
 }
 

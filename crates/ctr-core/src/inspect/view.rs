@@ -65,7 +65,12 @@ pub struct InspectState {
     pub status: String,
     pub running: bool,
     pub paused: bool,
+    /// Whether a start is to come; podman never says so.
     pub restarting: bool,
+    /// When that is; podman does not have it.
+    pub restart_at: String,
+    /// Since when it has this status; podman does not have it.
+    pub since: String,
     #[serde(rename = "OOMKilled")]
     pub oom_killed: bool,
     pub dead: bool,

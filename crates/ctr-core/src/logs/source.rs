@@ -14,7 +14,8 @@ use super::watch::LogWatch;
 use super::{LogItem, LogRequest};
 use crate::container::Container;
 use crate::error::EngineError;
-use crate::wait::{Watch, exit_of};
+use crate::wait::exit_of;
+use crate::watch::Watch;
 
 /// Where a container's records come from.
 #[derive(Debug)]

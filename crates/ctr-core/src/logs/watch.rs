@@ -7,7 +7,7 @@ use ctr_sys::{Deadline, SysError};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
 
-use crate::wait::LOOK_AGAIN;
+use crate::watch::LOOK_AGAIN;
 
 /// Watches the log file, and its directory for the next one.
 #[derive(Debug)]

@@ -14,14 +14,12 @@ use rustix::event::{PollFd, PollFlags};
 use super::{Role, Session, SessionEnd, SessionIo, SignalProxy};
 use crate::error::EngineError;
 use crate::probe::exit_info;
-use crate::wait::{Watch, exit_of};
+use crate::wait::exit_of;
+use crate::watch::Watch;
 
 /// How long a container may go on after its stop signal when nobody reads its output any more. In a pipeline of processes it would have
 /// been killed by its next write.
 const READER_GONE: Duration = Duration::from_secs(1);
-
-/// What asks a process to end.
-const ENDING: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
 
 /// What the copying led to: the end of the session, and whether all output was written.
 pub(super) struct Ended {
@@ -244,7 +242,7 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
                 self.resize = self.window.and_then(WindowSize::of).or(self.resize);
                 continue;
             }
-            if matches!(self.connection, Connection::Ended(_)) && ENDING.contains(&signal) {
+            if matches!(self.connection, Connection::Ended(_)) && signal.asks_to_end() {
                 // Nobody is left whom it could be for but this client, which waits for its reader.
                 return Ok(Some(SessionEnd::Interrupted { signal }));
             }
@@ -252,7 +250,7 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
                 (SignalProxy::ToContainer, Some(init)) => {
                     init.signal(signal)?;
                 }
-                (SignalProxy::EndsSession, _) if ENDING.contains(&signal) => {
+                (SignalProxy::EndsSession, _) if signal.asks_to_end() => {
                     return Ok(Some(SessionEnd::Interrupted { signal }));
                 }
                 (SignalProxy::ToContainer, None) | (SignalProxy::EndsSession, _) => {}

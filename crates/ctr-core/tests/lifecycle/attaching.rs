@@ -7,13 +7,14 @@ use ctr_core::{
     SignalProxy, StartRequest, Started,
 };
 use ctr_exec::DetachKeys;
-use ctr_state::{ExitCause, Status};
+use ctr_state::{ExitCause, Operation, StartReason, Status};
 use ctr_sys::{PidRef, Signal, SignalFd};
 
 use crate::Test;
 use crate::fake::read_all;
-use crate::fixture::{Fixture, init_of, remove, status, stop_after};
+use crate::fixture::{Fixture, remove, status, stop_after};
 use crate::journal::words;
+use crate::processes::init_of;
 
 pub(crate) const TESTS: [Test; 4] = [
     ("attaching: to a container that runs", running),
@@ -85,9 +86,9 @@ fn running() {
     let container = f.created_with(|_| {});
     let refused = |status| {
         let error = container.attach(REQUEST).unwrap_err();
-        let verb = "attach to";
+        let operation = Operation::Attach;
         assert!(
-            matches!(&error, EngineError::WrongStatus { status: found, verb: said, .. } if *found == status && *said == verb),
+            matches!(&error, EngineError::WrongStatus { status: found, operation: asked, .. } if (*found, *asked) == (status, operation)),
             "{error}"
         );
     };
@@ -121,6 +122,7 @@ fn start_attaches() {
         .start(StartRequest {
             attach,
             streams: None,
+            reason: StartReason::User,
         })
         .unwrap();
     let Started::Attached(session) = started else {

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ctr_sys::{
-    Cgroups, Child, Deadline, Launch, PidRef, PidStamp, Signal, SignalFd, Stdio, Sync,
+    Cgroups, Child, Deadline, Launch, PidRef, PidStamp, Signal, SignalFd, Stdio, Sync, SysResult,
     create_private_dir, inherited_fd, remove_tree, replace_file, wait_readable,
 };
 use rustix::fs::{CWD, Mode, OFlags};
@@ -47,6 +47,8 @@ pub(crate) fn runtime(args: &[String]) -> u8 {
         "create" => call.create(),
         "start" => call.start(),
         "state" => call.state(),
+        "pause" => call.freeze(),
+        "resume" => call.thaw(),
         "kill" => call.kill(),
         "delete" => call.delete(),
         _ => Err("unknown verb".to_owned()),
@@ -106,6 +108,7 @@ impl Call {
         let init = spawn_init(&state, &spec);
         let stamp = PidRef::capture(init.pid()).unwrap().unwrap().stamp();
         write(&state.join("init"), &serde_json::to_string(&stamp).unwrap());
+        write(&state.join("group"), group);
         match cue.as_str() {
             "fail-late" => return self.refuse(),
             "no-pid-file" => return Ok(()),
@@ -157,15 +160,65 @@ impl Call {
     }
 
     fn state(&self) -> Answer {
+        if self.cue() == "fail" {
+            return self.refuse();
+        }
         let id = &self.options[0];
         let init = self.init(id)?;
-        let status = if init.is_some() { "running" } else { "stopped" };
+        let status = match &init {
+            None => "stopped",
+            Some(_) if self.is_frozen(id) => "paused",
+            Some(_) => "running",
+        };
         let pid = init.map_or(0, |init| init.stamp().pid);
         let answer = serde_json::json!({
             "ociVersion": "1.2.0", "id": id, "status": status, "pid": pid, "bundle": "/"
         });
         write_stdout(&answer.to_string());
         Ok(())
+    }
+
+    /// The container's control group: what is frozen is frozen for everybody who looks.
+    fn group(&self, id: &str) -> Result<String, String> {
+        let path = self.state_dir(id)?.join("group");
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+
+    fn is_frozen(&self, id: &str) -> bool {
+        let cgroups = Cgroups::detect().unwrap();
+        self.group(id)
+            .is_ok_and(|group| cgroups.is_frozen(&group).unwrap())
+    }
+
+    fn freeze(&self) -> Answer {
+        self.cued(|cgroups, group| cgroups.freeze(group, Deadline::never()))
+    }
+
+    fn thaw(&self) -> Answer {
+        self.cued(|cgroups, group| cgroups.thaw(group, Deadline::never()))
+    }
+
+    /// Changes the freezer, unless the cue is to fail, at once or after a pause; with `pause-after` it pauses afterwards.
+    fn cued(&self, change: impl FnOnce(&Cgroups, &str) -> SysResult<bool>) -> Answer {
+        let group = self.group(&self.options[0])?;
+        let cue = self.cue();
+        match cue.as_str() {
+            "fail" => return self.refuse(),
+            "pause-fail" => {
+                self.pause();
+                return self.refuse();
+            }
+            _ => {}
+        }
+        let changed = change(&Cgroups::detect().unwrap(), &group);
+        if cue == "pause-after" {
+            self.pause();
+        }
+        match changed {
+            Ok(true) => Ok(()),
+            Ok(false) => self.refuse(),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     fn kill(&self) -> Answer {

@@ -1,29 +1,31 @@
 //! An engine of its own in a temporary directory, and the look for what it leaves behind.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ctr_core::{
-    Attach, Container, CreateRequest, Engine, EngineConfig, LogDefaults, LogOptions, RemoveMode,
-    RemoveRequest, Runtimes, StartRequest, StopRequest,
+    Container, CreateRequest, Dependents, Engine, EngineConfig, LogDefaults, LogOptions,
+    NamespaceRequest, NetworkRequest, RemoveMode, RemoveRequest, Replace, Runtimes, StartRequest,
+    StopRequest,
 };
 use ctr_events::Actor;
 use ctr_rootfs::{RootfsMode, RootfsSource};
 use ctr_state::{
-    AutoRemove, ContainerId, Intent, IntentKind, NetworkMode, Status, StdinMode, StopReason,
-    Terminal,
+    AutoRemove, ContainerId, Intent, IntentKind, Record, RestartPolicy, Run, StartReason, Status,
+    StdinMode, StopReason, Terminal,
 };
 use ctr_sys::{
-    BootId, Cgroups, Child, Deadline, FileLock, Launch, PidRef, PidStamp, Signal, Stdio, Sync,
-    mounts_below, reap_any, replace_file, wait_readable,
+    BootId, Cgroups, Child, Deadline, FileLock, Launch, PidRef, Signal, Stdio, Sync, mounts_below,
+    reap_any, replace_file,
 };
 use rustix::fs::{CWD, Mode, OFlags};
 
 use crate::fake::open;
 use crate::fake::read_all;
 use crate::journal::Journal;
+use crate::processes::{await_children, children, needed_by};
 
 /// A hang is a failure, not a test run that never ends. Nothing else depends on it.
 pub(crate) const GUARD: Duration = Duration::from_secs(60);
@@ -102,37 +104,9 @@ impl Fixture {
         self.base.path().join(name)
     }
 
-    /// A container whose program gets these words, see [`crate::fake::init`].
+    /// As [`request`].
     pub(crate) fn request(&self, words: &[&str]) -> CreateRequest {
-        let mut command = vec!["/program"];
-        command.extend(words);
-        CreateRequest {
-            name: Some("c".parse().unwrap()),
-            rootfs: RootfsSource {
-                path: self.path("rootfs"),
-                mode: RootfsMode::Plain,
-            },
-            entrypoint: None,
-            command: command.into_iter().map(str::to_owned).collect(),
-            env: Vec::new(),
-            cwd: None,
-            user: String::new(),
-            volumes: Vec::new(),
-            hostname: None,
-            network: NetworkMode::None,
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            stop_signal: Signal::TERM,
-            stop_timeout_s: 10,
-            auto_remove: AutoRemove::No,
-            runtime: None,
-            terminal: Terminal::No,
-            stdin: StdinMode::Null,
-            cid_file: None,
-            pid_file: None,
-            log: LogOptions::default(),
-            create_command: Vec::new(),
-        }
+        request(self.base.path(), words)
     }
 
     pub(crate) fn create(&self, words: &[&str]) -> Container<'_> {
@@ -143,6 +117,30 @@ impl Fixture {
         let mut request = self.request(&[]);
         change(&mut request);
         self.engine.create(request).unwrap()
+    }
+
+    /// A container with a restart policy that runs.
+    pub(crate) fn running_with(&self, restart: RestartPolicy, words: &[&str]) -> Container<'_> {
+        let container = self.created_with(|request| {
+            *request = CreateRequest {
+                restart,
+                ..self.request(words)
+            };
+        });
+        container.start(detached()).unwrap();
+        container
+    }
+
+    /// A container with another name than that of the others.
+    pub(crate) fn named(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut CreateRequest),
+    ) -> Container<'_> {
+        self.created_with(|request| {
+            request.name = Some(name.parse().unwrap());
+            change(request);
+        })
     }
 
     /// A container that runs.
@@ -206,7 +204,8 @@ impl Fixture {
     /// Nothing of a run is left: processes, control groups, mounts, run directory, files in the root, a held lock.
     pub(crate) fn assert_idle(&self, id: &ContainerId) {
         // They end by themselves when nothing was left running.
-        await_children(&[]);
+        let needed = needed_by(&self.engine, Some(id));
+        await_children(&needed);
         while reap_any().unwrap().is_some() {}
         self.assert_no_cleanup_error();
         assert!(!self.engine.run_dir(id).exists(), "the run directory");
@@ -215,9 +214,18 @@ impl Fixture {
         assert_eq!(mounts_below(self.base.path()).unwrap(), [], "mounts");
         let lock = self.path("run/locks").join(id.as_str());
         assert!(!FileLock::is_held(&lock).unwrap(), "the lock is held");
-        if self.path("rootfs").exists() {
+        // Mount points that containers share go with the last one.
+        if needed.is_empty() && self.path("rootfs").exists() {
             assert_eq!(tree(&self.path("rootfs")), self.rootfs, "the root");
         }
+    }
+
+    /// What a cleanup command that has failed said, which is all right then.
+    pub(crate) fn cleanup_error(&self) -> String {
+        let path = self.path(CLEANUP_ERROR);
+        let error = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        error
     }
 
     fn assert_no_cleanup_error(&self) {
@@ -244,6 +252,15 @@ impl Drop for Fixture {
                 "cleanup commands said: {error:?}; running: {:?}",
                 children()
             );
+        }
+        if let Ok(cgroups) = Cgroups::detect() {
+            // What is frozen does not even die.
+            for snapshot in self.engine.store().list().unwrap_or_default() {
+                if let Ok(config) = snapshot.config() {
+                    let deadline = Deadline::after(GUARD);
+                    cgroups.kill_all(&config.cgroup_path, deadline).ok();
+                }
+            }
         }
         // The end of one makes its children ours.
         let found = std::iter::repeat_with(children);
@@ -274,11 +291,49 @@ fn tree(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-pub(crate) fn detached() -> StartRequest<'static> {
-    StartRequest {
-        attach: Attach::None,
-        streams: None,
+/// A container whose program gets these words, see [`crate::fake::init`].
+pub(crate) fn request(base: &Path, words: &[&str]) -> CreateRequest {
+    let mut command = vec!["/program"];
+    command.extend(words);
+    CreateRequest {
+        name: Some("c".parse().unwrap()),
+        rootfs: RootfsSource {
+            path: base.join("rootfs"),
+            mode: RootfsMode::Plain,
+        },
+        entrypoint: None,
+        command: command.into_iter().map(str::to_owned).collect(),
+        env: Vec::new(),
+        cwd: None,
+        user: String::new(),
+        volumes: Vec::new(),
+        hostname: None,
+        network: NetworkRequest::None,
+        pid: NamespaceRequest::Private,
+        ipc: NamespaceRequest::Private,
+        uts: NamespaceRequest::Private,
+        requires: Vec::new(),
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        stop_signal: Signal::TERM,
+        stop_timeout_s: 10,
+        auto_remove: AutoRemove::No,
+        restart: RestartPolicy::No,
+        timeout_s: None,
+        oom_score_adj: None,
+        replace: Replace::No,
+        runtime: None,
+        terminal: Terminal::No,
+        stdin: StdinMode::Null,
+        cid_file: None,
+        pid_file: None,
+        log: LogOptions::default(),
+        create_command: Vec::new(),
     }
+}
+
+pub(crate) fn detached() -> StartRequest<'static> {
+    StartRequest::in_background(StartReason::User)
 }
 
 pub(crate) fn stop_after(timeout_s: i64) -> StopRequest {
@@ -292,6 +347,7 @@ pub(crate) fn remove(mode: RemoveMode) -> RemoveRequest {
     RemoveRequest {
         mode,
         timeout_s: None,
+        dependents: Dependents::Refuse,
     }
 }
 
@@ -300,82 +356,18 @@ pub(crate) fn status(container: &Container<'_>) -> Status {
 }
 
 pub(crate) fn generation(container: &Container<'_>) -> u64 {
-    let snapshot = container.snapshot().unwrap();
-    snapshot.record().unwrap().generation()
+    record(container).generation()
 }
 
-fn process(container: &Container<'_>, of: fn(&ctr_state::Record) -> Option<PidStamp>) -> PidRef {
-    let snapshot = container.snapshot().unwrap();
-    let stamp = of(snapshot.record().unwrap()).unwrap();
-    PidRef::open(stamp).unwrap().unwrap()
+/// What is recorded of it.
+pub(crate) fn record(container: &Container<'_>) -> Record {
+    container.snapshot().unwrap().record().unwrap().clone()
 }
 
-/// The container's first process.
-pub(crate) fn init_of(container: &Container<'_>) -> PidRef {
-    process(container, ctr_state::Record::init)
-}
-
-/// Its monitor.
-pub(crate) fn monitor_of(container: &Container<'_>) -> PidRef {
-    process(container, ctr_state::Record::monitor)
-}
-
-/// Signals a process and waits for its end.
-pub(crate) fn end(process: &PidRef, signal: Signal) {
-    process.signal(signal).unwrap();
-    assert!(process.wait(Deadline::after(GUARD)).unwrap());
-}
-
-/// Children that live, adopted ones included.
-fn children() -> Vec<PidRef> {
-    let text = std::fs::read_to_string("/proc/thread-self/children").unwrap();
-    let pids = text.split_whitespace().map(|pid| pid.parse().unwrap());
-    pids.filter_map(|pid| PidRef::capture(pid).unwrap())
-        .collect()
-}
-
-/// Waits for all that is about to end: monitors that are done and cleanup commands, but not for what a run that goes on needs.
-pub(crate) fn await_cleanups(engine: &Engine) {
-    let mut needed = Vec::new();
-    for snapshot in engine.store().list().unwrap() {
-        let record = snapshot.record().unwrap();
-        needed.extend([record.init(), record.monitor()].into_iter().flatten());
-    }
-    await_children(&needed);
-}
-
-/// One that ends hands its children on to us, so they are looked for again and again.
-fn await_children(but: &[PidStamp]) {
-    let next = || {
-        children()
-            .into_iter()
-            .find(|child| !but.contains(&child.stamp()))
-    };
-    while let Some(child) = next() {
-        let path = format!("/proc/{}/cmdline", child.stamp().pid);
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let ended = child.wait(Deadline::after(GUARD)).unwrap();
-        assert!(ended, "still running: {text:?}");
-    }
-}
-
-/// Returns when a command waits for a container: it has a pidfd or an inotify descriptor then, and knows which run it is about.
-pub(crate) fn await_watch(command: &Child) {
-    let watches = ["anon_inode:inotify", "anon_inode:[pidfd]"];
-    let is_watch = |path: PathBuf| {
-        let target = std::fs::read_link(path).unwrap_or_default();
-        watches.iter().any(|watch| target == Path::new(watch))
-    };
-    let directory = format!("/proc/{}/fd", command.pid());
-    let has_watch = || {
-        let entries = std::fs::read_dir(&directory).unwrap().flatten();
-        entries.map(|entry| entry.path()).any(is_watch)
-    };
-    while !has_watch() {
-        let ended = wait_readable(command.as_fd(), Deadline::after(Duration::ZERO)).unwrap();
-        assert!(!ended, "the command ended");
-        std::thread::yield_now();
-    }
+/// Its runs, as the ledger has them.
+pub(crate) fn runs(container: &Container<'_>) -> Vec<Run> {
+    let store = container.engine().store();
+    store.runs(container.id()).unwrap()
 }
 
 /// What a command that was killed had announced.

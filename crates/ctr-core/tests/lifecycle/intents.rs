@@ -1,14 +1,12 @@
 //! Records as commands leave them that were killed between two of their steps.
 
 use ctr_core::{Container, RemoveMode, RemoveRequest};
-use ctr_state::{ExitCause, IntentKind, Status, Trigger};
+use ctr_state::{ExitCause, IntentKind, StartReason, Status, Trigger};
 use ctr_sys::{Signal, create_private_dir};
 
 use crate::Test;
-use crate::fixture::{
-    Fixture, dead_intent, detached, end, generation, init_of, monitor_of, remove, status,
-    stop_after,
-};
+use crate::fixture::{Fixture, dead_intent, detached, generation, remove, status, stop_after};
+use crate::processes::{end, init_of, monitor_of};
 
 pub(crate) const TESTS: [Test; 6] = [
     ("intents: a creation is taken back", creation),
@@ -22,20 +20,23 @@ pub(crate) const TESTS: [Test; 6] = [
     ("intents: that of another boot is nobody's", other_boot),
 ];
 
-const KINDS: [IntentKind; 6] = [
+const KINDS: [IntentKind; 8] = [
     IntentKind::Create,
     IntentKind::Init,
     IntentKind::Start,
     IntentKind::Stop,
     IntentKind::Cleanup,
     IntentKind::Remove,
+    IntentKind::Pause,
+    IntentKind::Unpause,
 ];
 
-/// Those that a container can be in between two commands. (There is no pause yet.)
-const STATUSES: [Status; 7] = [
+/// Those that a container can be in between two commands.
+const STATUSES: [Status; 8] = [
     Status::Configured,
     Status::Created,
     Status::Running,
+    Status::Paused,
     Status::Stopping,
     Status::Stopped,
     Status::Exited,
@@ -71,7 +72,7 @@ fn preparation() {
         std::fs::create_dir(f.path("rootfs/made")).unwrap();
         std::fs::create_dir(f.path("rootfs/made/deep")).unwrap();
         f.edit(container.id(), |record| {
-            let generation = record.begin_generation();
+            let generation = record.begin_generation(StartReason::User);
             record.edit().created_paths = vec!["/made".into(), "/made/deep".into()];
             record.set_intent(Some(dead_intent(IntentKind::Init, generation)));
         });
@@ -150,7 +151,10 @@ fn bring_to(f: &Fixture, wanted: Status) -> Container<'_> {
         Status::Removing => f.edit(container.id(), |record| {
             record.advance(Trigger::BeginRemove).unwrap();
         }),
-        Status::Paused => unreachable!("there is no pause"),
+        Status::Paused => {
+            container.start(detached()).unwrap();
+            container.pause().unwrap();
+        }
     }
     container
 }
@@ -182,8 +186,8 @@ fn check(at: Status, kind: IntentKind) {
     }
     if !gone {
         let request = RemoveRequest {
-            mode: RemoveMode::Force,
             timeout_s: Some(0),
+            ..remove(RemoveMode::Force)
         };
         let removed = container.remove(request);
         removed.unwrap_or_else(|error| panic!("{kind:?} at {at:?}: {error}"));

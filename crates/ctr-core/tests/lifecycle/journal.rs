@@ -46,6 +46,11 @@ impl Journal {
     }
 }
 
+/// How often something has happened.
+pub(crate) fn count(events: &[Event], kind: EventKind) -> usize {
+    events.iter().filter(|event| event.kind() == kind).count()
+}
+
 pub(crate) fn words(events: &[Event]) -> String {
     let words: Vec<&str> = events.iter().map(|event| event.kind().as_str()).collect();
     words.join(" ")

@@ -6,10 +6,9 @@ use ctr_state::{ExitCause, IntentKind, Status};
 use ctr_sys::{Child, Signal};
 
 use crate::Test;
-use crate::fixture::{
-    Fixture, await_watch, detached, end, init_of, monitor_of, remove, status, stop_after,
-};
+use crate::fixture::{Fixture, detached, remove, status, stop_after};
 use crate::journal::words;
+use crate::processes::{await_watch, end, init_of, monitor_of};
 
 pub(crate) const TESTS: [Test; 9] = [
     ("killed: start, while the runtime creates", start_at_create),

@@ -1,14 +1,15 @@
 //! What filters and limits of lists select.
 
-use ctr_core::{ContainerFilter, CreateRequest, EngineError, ListRequest};
+use ctr_core::{ContainerFilter, CreateRequest, EngineError, ListRequest, NetworkRequest};
 use ctr_events::EventKind;
 use ctr_rootfs::{RootfsMode, RootfsSource};
-use ctr_state::{Access, NetworkMode, StateError, Status, VolumeConfig};
+use ctr_state::{Access, StateError, Status, VolumeConfig};
 use ctr_sys::Signal;
 
 use crate::Test;
 use crate::fake::USR1_CODE;
-use crate::fixture::{Fixture, detached, end, init_of};
+use crate::fixture::{Fixture, detached};
+use crate::processes::{end, init_of};
 
 pub(crate) const TESTS: [Test; 4] = [
     ("lists: every key of filters", every_key),
@@ -41,7 +42,7 @@ fn four() -> Fixture {
     journal.until(EventKind::Cleanup);
     named("db", &|request| {
         request.entrypoint = Some(vec!["/bin/db".to_owned()]);
-        request.network = NetworkMode::Host;
+        request.network = NetworkRequest::Host;
         request.volumes = vec![VolumeConfig {
             source: "/proc/1".into(),
             destination: "/data".into(),

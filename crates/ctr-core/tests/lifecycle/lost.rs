@@ -5,7 +5,8 @@ use ctr_state::{ExitCause, Status};
 use ctr_sys::Signal;
 
 use crate::Test;
-use crate::fixture::{Fixture, detached, end, init_of, monitor_of, remove, status, stop_after};
+use crate::fixture::{Fixture, detached, remove, status, stop_after};
+use crate::processes::{end, init_of, monitor_of};
 
 pub(crate) const TESTS: [Test; 6] = [
     ("lost: the program goes on and is stopped", stopped),
@@ -85,9 +86,7 @@ fn killed() {
     container.kill(Signal::KILL).unwrap();
     assert_eq!(status(&container), Status::Stopped);
     assert_unknown_end(&f, &container);
-    container
-        .cleanup(ctr_core::CleanupRequest { generation: None })
-        .unwrap();
+    container.cleanup(ctr_core::CleanupRequest::ENDED).unwrap();
     assert_eq!(f.journal().words(), "create init start kill died cleanup");
     f.assert_idle(container.id());
 }

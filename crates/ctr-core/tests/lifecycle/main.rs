@@ -9,18 +9,30 @@
 )]
 
 mod attaching;
+mod booting;
+mod crowd;
 mod failures;
 mod fake;
 mod fixture;
+mod initializing;
 mod intents;
 mod journal;
 mod killed;
 mod lists;
 mod lost;
 mod model;
+mod naming;
+mod needing;
+mod pausing;
+mod policies;
+mod processes;
+mod reaching;
 mod reboot;
+mod restarting;
+mod retrying;
 mod roles;
 mod stopping;
+mod syncing;
 mod verbs;
 mod waiting;
 
@@ -39,7 +51,7 @@ fn main() -> ExitCode {
     }
     // Whatever a test leaves behind becomes our child and is seen.
     set_subreaper(Subreaper::On).unwrap();
-    let groups: [&[Test]; 11] = [
+    let groups: &[&[Test]] = &[
         &verbs::TESTS,
         &attaching::TESTS,
         &failures::TESTS,
@@ -50,7 +62,18 @@ fn main() -> ExitCode {
         &reboot::TESTS,
         &waiting::TESTS,
         &stopping::TESTS,
+        &policies::TESTS,
+        &retrying::TESTS,
+        &initializing::TESTS,
+        &pausing::TESTS,
+        &syncing::TESTS,
+        &restarting::TESTS,
+        &needing::TESTS,
+        &booting::TESTS,
+        &naming::TESTS,
+        &reaching::TESTS,
         &model::TESTS,
+        &crowd::TESTS,
     ];
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|f| name.contains(*f));

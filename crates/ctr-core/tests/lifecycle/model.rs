@@ -1,13 +1,14 @@
-//! Random verbs against the real engine, with the status table as the oracle.
+//! Random verbs against the real engine, with the two tables of status as the oracle.
 //!
-//! The model knows the status, whether the monitor lives, and which events a verb leads to. A status moves by
-//! [`Status::after`] alone, so a verb that the engine allows and the table does not is found, and the other way round.
+//! The model knows the status, whether the monitor lives, and which events a verb leads to. What a verb does is what
+//! [`Operation::on`] says, and a status moves by [`Status::after`] alone: a verb that the engine allows and the tables do not is found,
+//! and the other way round.
 
 use ctr_core::{
-    CleanupRequest, Container, EngineError, MonitorState, RemoveMode, Started, StopOutcome,
+    CleanupRequest, CleanupScope, Container, EngineError, MonitorState, RemoveMode, RestartRequest,
 };
 use ctr_events::EventKind;
-use ctr_state::{StateError, Status, Trigger};
+use ctr_state::{Effect, Operation, Ran, StateError, Status, Trigger};
 use ctr_sys::Signal;
 use proptest::prelude::{ProptestConfig, Strategy, prop_oneof};
 use proptest::strategy::Just;
@@ -15,25 +16,21 @@ use proptest::test_runner::TestRunner;
 
 use crate::Test;
 use crate::fake::USR1_CODE;
-use crate::fixture::{
-    Fixture, await_cleanups, detached, end, init_of, monitor_of, remove, stop_after,
-};
+use crate::fixture::{Fixture, detached, remove, stop_after};
 use crate::journal::{Journal, words};
+use crate::processes::{await_cleanups, end, init_of, monitor_of};
 
 pub(crate) const TESTS: [Test; 1] = [("model: random verbs", random_verbs)];
 
-const CASES: u32 = 20;
-const STEPS: usize = 12;
+const CASES: u32 = 30;
+const STEPS: usize = 14;
+
+const NAMES: [&str; 2] = ["one", "two"];
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Create,
-    Start,
-    Stop,
-    Kill,
-    Remove,
-    RemoveByForce,
-    Cleanup,
+    Ask(Operation),
     /// The program ends.
     Exit,
     /// The monitor is killed.
@@ -41,14 +38,25 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let ask = |operation| Just(Step::Ask(operation));
+    let moves = prop_oneof![
+        5 => ask(Operation::Start),
+        2 => ask(Operation::Init),
+        2 => ask(Operation::Restart),
+        2 => ask(Operation::Stop),
+        3 => ask(Operation::Pause),
+        2 => ask(Operation::Unpause),
+        1 => ask(Operation::Signal),
+        1 => ask(Operation::Kill),
+        1 => ask(Operation::Cleanup),
+        1 => ask(Operation::Refresh),
+        1 => ask(Operation::Rename),
+        1 => ask(Operation::Remove),
+        1 => ask(Operation::RemoveByForce),
+    ];
     let step = prop_oneof![
         3 => Just(Step::Create),
-        5 => Just(Step::Start),
-        2 => Just(Step::Stop),
-        1 => Just(Step::Kill),
-        1 => Just(Step::Remove),
-        1 => Just(Step::RemoveByForce),
-        1 => Just(Step::Cleanup),
+        23 => moves,
         2 => Just(Step::Exit),
         2 => Just(Step::LoseMonitor),
     ];
@@ -76,7 +84,7 @@ fn check(steps: &[Step]) {
         model.take(&f, *step);
         model.compare(&f, *step);
     }
-    model.take(&f, Step::RemoveByForce);
+    model.take(&f, Step::Ask(Operation::RemoveByForce));
     let locks = std::fs::read_dir(f.path("run/locks")).map_or(0, Iterator::count);
     assert_eq!((f.engine.list().unwrap().len(), locks), (0, 0));
 }
@@ -92,12 +100,47 @@ struct Model {
     journal: Journal,
     /// `None`: there is no container.
     status: Option<Status>,
+    /// The first of these names is its own, or will be.
+    names: [&'static str; 2],
+    ran: Ran,
     monitor: MonitorState,
     unrecorded: Unrecorded,
     code: Option<i32>,
+    /// The code with which the program is about to end.
+    dies_with: i32,
     /// The events that the step must lead to, and one that it may, in any order.
     must: Vec<EventKind>,
     may: Option<EventKind>,
+}
+
+/// What an operation is for the engine.
+fn carry_out(
+    container: &Container<'_>,
+    operation: Operation,
+    new_name: &str,
+) -> Result<(), EngineError> {
+    match operation {
+        Operation::Init => container.init(),
+        Operation::Start => container.start(detached()).map(drop),
+        Operation::Restart => {
+            let request = RestartRequest { timeout_s: None };
+            container.restart(request).map(drop)
+        }
+        Operation::Signal => container.kill(Signal::CONT),
+        Operation::Kill => container.kill(Signal::KILL),
+        Operation::Stop => container.stop(stop_after(60)).map(|_| ()),
+        Operation::Pause => container.pause(),
+        Operation::Unpause => container.unpause(),
+        Operation::Cleanup => container.cleanup(CleanupRequest {
+            scope: CleanupScope::All,
+            ..CleanupRequest::ENDED
+        }),
+        Operation::Refresh => container.refresh(),
+        Operation::Rename => container.rename(&new_name.parse().unwrap()),
+        Operation::Remove => container.remove(remove(RemoveMode::Normal)).map(drop),
+        Operation::RemoveByForce => container.remove(remove(RemoveMode::Force)).map(drop),
+        Operation::Attach => unreachable!("a session is tested elsewhere"),
+    }
 }
 
 impl Model {
@@ -105,24 +148,15 @@ impl Model {
         Self {
             journal,
             status: None,
+            names: NAMES,
+            ran: Ran::Never,
             monitor: MonitorState::None,
             unrecorded: Unrecorded::Nothing,
             code: None,
+            dies_with: 0,
             must: Vec::new(),
             may: None,
         }
-    }
-
-    /// Moves by the table.
-    fn go(&mut self, triggers: &[Trigger]) {
-        for trigger in triggers {
-            let status = self.status.unwrap();
-            self.status = Some(status.after(*trigger).unwrap());
-        }
-    }
-
-    fn expect(&mut self, events: &[EventKind]) {
-        self.must.extend(events);
     }
 
     fn take(&mut self, f: &Fixture, step: Step) {
@@ -132,29 +166,32 @@ impl Model {
             self.take_without_container(f, step);
             return;
         };
-        let container = f.engine.find("c").unwrap();
+        let container = f.engine.find(self.names[0]).unwrap();
         // A creation looks, too: whoever holds the name may be about to go.
-        let locks = !matches!(step, Step::Exit | Step::LoseMonitor);
+        let locks = matches!(step, Step::Create | Step::Ask(_));
         if locks && self.unrecorded == Unrecorded::Death {
             self.unrecorded = Unrecorded::Nothing;
-            self.expect(&[EventKind::Died]);
+            self.must.push(EventKind::Died);
         }
         match step {
             Step::Create => {
-                let error = f.engine.create(f.request(&[])).unwrap_err();
+                let mut request = f.request(&[]);
+                request.name = Some(self.names[0].parse().unwrap());
+                let error = f.engine.create(request).unwrap_err();
                 assert!(matches!(
                     error,
                     EngineError::State(StateError::NameInUse { .. })
                 ));
             }
-            Step::Start => self.start(&container, status),
-            Step::Stop => self.stop(&container, status),
-            Step::Kill => self.kill(&container, status),
-            Step::Remove => self.remove(f, &container, status, RemoveMode::Normal),
-            Step::RemoveByForce => self.remove(f, &container, status, RemoveMode::Force),
-            Step::Cleanup => self.cleanup(&container, status),
-            Step::Exit if status == Status::Running => self.exit(&container),
-            Step::LoseMonitor if self.monitor == MonitorState::Present => {
+            Step::Ask(operation) => self.ask(f, &container, operation),
+            Step::Exit if status == Status::Running => {
+                end(&init_of(&container), Signal::USR1);
+                self.exit();
+            }
+            // One that was only made is made anew then.
+            Step::LoseMonitor
+                if self.monitor == MonitorState::Present && status != Status::Created =>
+            {
                 end(&monitor_of(&container), Signal::KILL);
                 self.monitor = MonitorState::Lost;
             }
@@ -164,121 +201,130 @@ impl Model {
 
     fn take_without_container(&mut self, f: &Fixture, step: Step) {
         if matches!(step, Step::Create) {
-            f.create(&[]);
+            f.named(self.names[0], |_| {});
             self.status = Some(Status::Configured);
+            self.ran = Ran::Never;
             self.code = None;
-            self.expect(&[EventKind::Create]);
+            self.must.push(EventKind::Create);
         } else {
-            assert!(f.engine.find("c").unwrap_err().is_not_found());
+            assert!(f.engine.find(self.names[0]).unwrap_err().is_not_found());
         }
     }
 
-    fn start(&mut self, container: &Container<'_>, status: Status) {
-        let started = container.start(detached()).unwrap();
-        if status == Status::Running {
-            assert!(matches!(started, Started::Already));
+    fn ask(&mut self, f: &Fixture, container: &Container<'_>, operation: Operation) {
+        let status = self.status.unwrap();
+        let result = carry_out(container, operation, self.names[1]);
+        let effect = operation.on(status);
+        if effect == Effect::Refused {
+            let error = result.unwrap_err();
+            let EngineError::WrongStatus {
+                status: found,
+                operation: asked,
+                ..
+            } = &error
+            else {
+                panic!("{operation:?} of {status:?}: {error}");
+            };
+            let said = (*found, asked.command());
+            assert_eq!(said, (status, operation.command()), "{error}");
             return;
         }
-        if status == Status::Stopped {
-            self.go(&[Trigger::Cleaned]);
-            self.expect(&[EventKind::Cleanup]);
+        result.unwrap_or_else(|error| panic!("{operation:?} of {status:?}: {error}"));
+        if operation == Operation::Rename {
+            self.names.reverse();
+            self.must.push(EventKind::Rename);
         }
-        self.go(&[Trigger::Init, Trigger::Start]);
-        self.expect(&[EventKind::Init, EventKind::Start]);
-        self.monitor = MonitorState::Present;
-        self.code = None;
-    }
-
-    fn stop(&mut self, container: &Container<'_>, status: Status) {
-        let outcome = container.stop(stop_after(60)).unwrap();
-        if status == Status::Running {
-            assert_eq!(outcome, StopOutcome::Stopped);
-            self.go(&[Trigger::BeginStop, Trigger::ExitSeen, Trigger::Cleaned]);
-            self.expect(&[EventKind::Died, EventKind::Stop, EventKind::Cleanup]);
-            self.ended(0);
-            return;
+        if operation == Operation::Refresh {
+            self.must.push(EventKind::Refresh);
         }
-        assert_eq!(outcome, StopOutcome::AlreadyStopped);
-        if status == Status::Stopped {
-            self.go(&[Trigger::Cleaned]);
-            self.expect(&[EventKind::Cleanup]);
+        if operation == Operation::Restart {
+            self.must.push(EventKind::Restart);
         }
-    }
-
-    fn kill(&mut self, container: &Container<'_>, status: Status) {
-        let result = container.kill(Signal::KILL);
-        if status != Status::Running {
-            assert!(
-                matches!(result, Err(EngineError::WrongStatus { .. })),
-                "{result:?}"
-            );
-            return;
-        }
-        result.unwrap();
-        self.go(&[Trigger::Kill, Trigger::ExitSeen]);
-        self.expect(&[EventKind::Kill, EventKind::Died]);
-        if self.monitor == MonitorState::Present {
-            self.go(&[Trigger::Cleaned]);
-            self.expect(&[EventKind::Cleanup]);
-        }
-        self.ended(137);
-    }
-
-    fn remove(&mut self, f: &Fixture, container: &Container<'_>, status: Status, mode: RemoveMode) {
-        let result = container.remove(remove(mode));
-        if status == Status::Running {
-            if mode == RemoveMode::Normal {
-                assert!(
-                    matches!(result, Err(EngineError::WrongStatus { .. })),
-                    "{result:?}"
-                );
-                return;
+        let monitor = self.monitor;
+        if let Effect::Moves(triggers) | Effect::Removes(triggers) = effect {
+            for trigger in triggers {
+                self.go(*trigger, operation);
             }
-            self.go(&[Trigger::BeginStop, Trigger::ExitSeen]);
-            self.expect(&[EventKind::Died, EventKind::Stop]);
+        }
+        if operation == Operation::Kill && monitor == MonitorState::Present {
+            // The command that the monitor has started.
+            self.go(Trigger::Cleaned, operation);
+        }
+        if let Effect::Removes(_) = effect {
             // The command that the monitor has started may come in between.
             self.may = Some(EventKind::Cleanup);
-        }
-        result.unwrap();
-        self.go(&[Trigger::BeginRemove]);
-        self.expect(&[EventKind::Remove]);
-        self.status = None;
-        self.monitor = MonitorState::None;
-        f.assert_gone(container.id());
-    }
-
-    fn cleanup(&mut self, container: &Container<'_>, status: Status) {
-        let result = container.cleanup(CleanupRequest { generation: None });
-        if status == Status::Running {
-            assert!(
-                matches!(result, Err(EngineError::WrongStatus { .. })),
-                "{result:?}"
-            );
-            return;
-        }
-        result.unwrap();
-        if status == Status::Stopped {
-            self.go(&[Trigger::Cleaned]);
-            self.expect(&[EventKind::Cleanup]);
+            self.status = None;
+            self.monitor = MonitorState::None;
+            f.assert_gone(container.id());
         }
     }
 
-    fn exit(&mut self, container: &Container<'_>) {
-        end(&init_of(container), Signal::USR1);
-        self.go(&[Trigger::ExitSeen]);
-        if self.monitor == MonitorState::Present {
-            self.go(&[Trigger::Cleaned]);
-            self.expect(&[EventKind::Died, EventKind::Cleanup]);
+    /// One move of the table, and what it means.
+    fn go(&mut self, trigger: Trigger, of: Operation) {
+        let status = self.status.unwrap();
+        let taken_back = (Trigger::Cleaned, Status::Created, Ran::Before);
+        let trigger = if (trigger, status, self.ran) == taken_back {
+            Trigger::TakenBack
         } else {
+            trigger
+        };
+        self.status = Some(status.after(trigger).unwrap());
+        match trigger {
+            Trigger::Init => {
+                self.must.push(EventKind::Init);
+                self.monitor = MonitorState::Present;
+                self.code = None;
+            }
+            Trigger::Start => {
+                self.must.push(EventKind::Start);
+                self.ran = Ran::Before;
+            }
+            Trigger::Pause => self.must.push(EventKind::Pause),
+            Trigger::Unpause => self.must.push(EventKind::Unpause),
+            Trigger::BeginStop => {
+                self.must.push(EventKind::Stop);
+                if of == Operation::Refresh {
+                    self.must.push(EventKind::Restart);
+                }
+                // A program that was not started cannot obey.
+                self.dies_with = if status == Status::Created { 137 } else { 0 };
+            }
+            Trigger::Kill => {
+                self.must.push(EventKind::Kill);
+                self.dies_with = 137;
+            }
+            Trigger::ExitSeen => {
+                self.must.push(EventKind::Died);
+                self.ended();
+            }
+            Trigger::Cleaned | Trigger::TakenBack => {
+                self.must.push(EventKind::Cleanup);
+                if status == Status::Created {
+                    self.code = Some(-1);
+                }
+                self.monitor = MonitorState::None;
+            }
+            Trigger::BeginRemove => self.must.push(EventKind::Remove),
+            Trigger::Rebooted => unreachable!("no operation"),
+        }
+    }
+
+    fn exit(&mut self) {
+        let monitor = self.monitor;
+        self.dies_with = USR1_CODE;
+        self.go(Trigger::ExitSeen, Operation::Cleanup);
+        if monitor == MonitorState::Present {
+            self.go(Trigger::Cleaned, Operation::Cleanup);
+        } else {
+            self.must.clear();
             self.unrecorded = Unrecorded::Death;
         }
-        self.ended(USR1_CODE);
     }
 
     /// Only a monitor can tell the code.
-    fn ended(&mut self, code: i32) {
+    fn ended(&mut self) {
         let known = self.monitor == MonitorState::Present;
-        self.code = Some(if known { code } else { -1 });
+        self.code = Some(if known { self.dies_with } else { -1 });
         self.monitor = MonitorState::None;
     }
 

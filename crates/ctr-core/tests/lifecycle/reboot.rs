@@ -5,9 +5,8 @@ use ctr_state::{AutoRemove, ExitCause, Status};
 use ctr_sys::{Signal, remove_tree};
 
 use crate::Test;
-use crate::fixture::{
-    Fixture, detached, end, init_of, monitor_of, other_boot, remove, status, stop_after,
-};
+use crate::fixture::{Fixture, detached, other_boot, remove, status, stop_after};
+use crate::processes::{end, init_of, monitor_of};
 
 pub(crate) const TESTS: [Test; 4] = [
     ("reboot: a container that ran", ran),

@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use ctr_core::{
-    Attach, CleanupRequest, Engine, EngineError, RemoveMode, RemoveRequest, StartRequest,
-    StopRequest, WaitFor,
+    CleanupRequest, Container, Engine, EngineError, RemoveMode, RemoveRequest, RestartDuty,
+    RestartRequest, StopRequest, WaitFor, Waited,
 };
 use ctr_monitor::RuntimeResolver;
 use ctr_monitor::protocol::{RuntimeKind, RuntimeSpec};
 use ctr_oci::{CliRuntime, CliRuntimeConfig, FailureKind, OciRuntime, RuntimeFailure};
-use ctr_state::StopReason;
+use ctr_state::{Status, StopReason};
 use ctr_sys::{Sync, replace_file};
 
-use crate::{fake, fixture};
+use crate::{crowd, fake, fixture};
 
 /// Plays the role that the arguments name, if they do, and returns the exit code.
 pub(crate) fn play(args: &[String]) -> Option<u8> {
@@ -26,12 +26,15 @@ pub(crate) fn play(args: &[String]) -> Option<u8> {
             base,
             "container",
             "cleanup",
+            "--stopped-only",
             "--generation",
             generation,
             id,
         ] => {
             let request = CleanupRequest {
                 generation: Some(generation.parse().unwrap()),
+                restart: RestartDuty::Here,
+                ..CleanupRequest::ENDED
             };
             let engine = Engine::open(fixture::config(Path::new(base))).unwrap();
             let found = engine.find(id);
@@ -39,6 +42,7 @@ pub(crate) fn play(args: &[String]) -> Option<u8> {
             Some(cleanup_code(Path::new(base), result))
         }
         ["command", base, verb, id] => Some(code(&command(Path::new(base), verb, id))),
+        ["crowd", base, seed] => Some(crowd::member(Path::new(base), seed.parse().unwrap())),
         ["fake-runtime", ..] => Some(fake::runtime(&args[1..])),
         ["fake-init", ..] => Some(fake::init(&args[1..])),
         _ => None,
@@ -98,30 +102,42 @@ fn command(base: &Path, verb: &str, id: &str) -> Result<(), EngineError> {
     let engine = Engine::open(fixture::config(base))?;
     let container = engine.find(id)?;
     match verb {
-        "start" => {
-            let attach = Attach::None;
-            container
-                .start(StartRequest {
-                    attach,
-                    streams: None,
-                })
-                .map(drop)
-        }
+        "start" => container.start(fixture::detached()).map(drop),
         "stop" => container.stop(patient_stop()).map(drop),
         "remove" => {
             let request = RemoveRequest {
-                mode: RemoveMode::Force,
                 timeout_s: Some(-1),
+                ..fixture::remove(RemoveMode::Force)
             };
             container.remove(request).map(drop)
         }
+        "restart" => container
+            .restart(RestartRequest {
+                timeout_s: Some(-1),
+            })
+            .map(drop),
+        "pause" => container.pause(),
+        "unpause" => container.unpause(),
         "wait" => {
             let exit = container.wait(WaitFor::Exit)?;
             println!("{:?} {}", exit.cause, exit.code());
             Ok(())
         }
-        _ => unreachable!("no such command: {verb}"),
+        _ => wait_for(&container, verb.strip_prefix("wait-for ").unwrap()),
     }
+}
+
+/// Waits for one of these statuses, words as users see them, and prints which it was, or the code.
+fn wait_for(container: &Container<'_>, statuses: &str) -> Result<(), EngineError> {
+    let statuses: Vec<Status> = statuses
+        .split(' ')
+        .map(|word| word.parse().unwrap())
+        .collect();
+    match container.wait_for(&statuses)? {
+        Waited::Reached(status) => println!("{status}"),
+        Waited::Ended(exit) => println!("ended {}", exit.code()),
+    }
+    Ok(())
 }
 
 /// A stop that never kills.

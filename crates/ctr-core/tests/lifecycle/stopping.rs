@@ -7,10 +7,9 @@ use ctr_sys::{Child, ExitStatus, Signal};
 
 use crate::Test;
 use crate::fake::USR1_CODE;
-use crate::fixture::{
-    Fixture, await_cleanups, await_watch, end, init_of, monitor_of, remove, status, stop_after,
-};
+use crate::fixture::{Fixture, remove, status, stop_after};
 use crate::journal::Journal;
+use crate::processes::{await_cleanups, await_watch, end, init_of, monitor_of};
 
 pub(crate) const TESTS: [Test; 7] = [
     ("stopping: one that does not obey", disobedience),

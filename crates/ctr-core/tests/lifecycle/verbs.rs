@@ -8,15 +8,14 @@ use ctr_core::{
 };
 use ctr_events::EventKind;
 use ctr_exec::DetachKeys;
-use ctr_state::{AutoRemove, ExitCause, StateError, Status};
+use ctr_state::{AutoRemove, ExitCause, StartReason, StateError, Status};
 use ctr_sys::Signal;
 
 use crate::Test;
 use crate::fake::{USR1_CODE, read_all};
-use crate::fixture::{
-    Fixture, detached, end, generation, init_of, monitor_of, remove, status, stop_after,
-};
+use crate::fixture::{Fixture, detached, generation, remove, status, stop_after};
 use crate::journal::words;
+use crate::processes::{end, init_of, monitor_of};
 use crate::roles::patient_stop;
 
 pub(crate) const TESTS: [Test; 9] = [
@@ -45,9 +44,7 @@ fn create_and_remove() {
     assert_eq!(status(&container), Status::Configured);
     let cid = std::fs::read_to_string(f.path("cid")).unwrap();
     assert_eq!(cid, container.id().as_str());
-    container
-        .cleanup(CleanupRequest { generation: None })
-        .unwrap();
+    container.cleanup(CleanupRequest::ENDED).unwrap();
     container.remove(remove(RemoveMode::Normal)).unwrap();
     assert_eq!(journal.words(), "remove");
     assert!(!f.path("cid").exists());
@@ -55,7 +52,7 @@ fn create_and_remove() {
 }
 
 /// Runs a session to its end; what the container wrote to its two streams.
-fn session(started: Started<'_>) -> (SessionEnd, String, String) {
+pub(crate) fn session(started: Started<'_>) -> (SessionEnd, String, String) {
     let Started::Attached(session) = started else {
         panic!("not attached: {started:?}");
     };
@@ -74,14 +71,15 @@ fn session(started: Started<'_>) -> (SessionEnd, String, String) {
     (end, read_all(stdout), read_all(stderr))
 }
 
-fn attached() -> StartRequest<'static> {
+pub(crate) fn attached() -> StartRequest<'static> {
     StartRequest {
         attach: Attach::Streams { window: None },
         streams: None,
+        reason: StartReason::User,
     }
 }
 
-fn assert_code(end: SessionEnd, code: i32) {
+pub(crate) fn assert_code(end: SessionEnd, code: i32) {
     let SessionEnd::Exited(exit) = end else {
         panic!("detached");
     };
@@ -276,10 +274,11 @@ fn refusals() {
         assert!(matches!(error, EngineError::WrongStatus { .. }), "{error}");
     };
     wrong(container.remove(remove(RemoveMode::Normal)).unwrap_err());
-    let cleanup = CleanupRequest { generation: None };
+    let cleanup = CleanupRequest::ENDED;
     wrong(container.cleanup(cleanup).unwrap_err());
     let other_run = CleanupRequest {
         generation: Some(7),
+        ..CleanupRequest::ENDED
     };
     container.cleanup(other_run).unwrap();
     assert_eq!(

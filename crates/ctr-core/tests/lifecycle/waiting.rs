@@ -8,10 +8,8 @@ use ctr_sys::{Child, ExitStatus, Signal, Stdio};
 
 use crate::Test;
 use crate::fake::read_all;
-use crate::fixture::{
-    Fixture, await_cleanups, await_watch, detached, end, generation, init_of, monitor_of, remove,
-    stop_after,
-};
+use crate::fixture::{Fixture, detached, generation, remove, stop_after};
+use crate::processes::{await_cleanups, await_watch, end, init_of, monitor_of};
 
 pub(crate) const TESTS: [Test; 6] = [
     ("waiting: the run ends", run_ends),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ctr_sys::{Launch, Subreaper, SysError, set_subreaper};
+use ctr_sys::{Subreaper, SysError, set_subreaper};
 
 use crate::protocol::CleanupCommand;
 
@@ -20,21 +20,6 @@ pub(super) fn start(command: &CleanupCommand) -> Result<(), SysError> {
     // What the command leaves behind is init's, not that of a process that is about to end.
     set_subreaper(Subreaper::Off)?;
     // Uninstalled, or being replaced right now: the monitor's own file is the same program, if an older one.
-    let own = || launch(Path::new("/proc/self/exe"), command).spawn();
-    launch(&command.program, command)
-        .spawn()
-        .or_else(|_| own())?
-        .detach();
-    Ok(())
-}
-
-fn launch(program: &Path, command: &CleanupCommand) -> Launch {
-    Launch::program(program)
-        .args(&command.args)
-        .env(
-            "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        )
-        .umask(0o077)
-        .new_session()
+    let own = || command.launch(Path::new("/proc/self/exe"));
+    command.launch(&command.program).or_else(|_| own())
 }

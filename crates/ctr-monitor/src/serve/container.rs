@@ -15,9 +15,11 @@ use rustix::fs::{Mode, OFlags};
 use super::RuntimeResolver;
 use super::helper::{Meanwhile, Nothing, in_helper};
 use super::streams::ContainerEnds;
+use super::time_limit::TimeLimit;
 use crate::error::WireFailure;
 use crate::files;
 use crate::protocol::{CreateRequest, Phase, Streams};
+use crate::record::{ExitReport, TimedOut};
 
 /// Beyond the runtime's own deadline, for the helper around it.
 const HELPER_MARGIN: Duration = Duration::from_secs(5);
@@ -40,6 +42,7 @@ pub(super) struct Container<'a> {
     resolver: &'a dyn RuntimeResolver,
     init: PidRef,
     phase: Phase,
+    time: TimeLimit,
     /// What a reaper of all children found, before anybody asked.
     reaped: Option<ExitStatus>,
 }
@@ -86,6 +89,7 @@ impl<'a> Container<'a> {
                     resolver,
                     init,
                     phase: Phase::Created,
+                    time: TimeLimit::none(),
                     reaped: None,
                 };
                 Ok((container, console))
@@ -132,7 +136,29 @@ impl<'a> Container<'a> {
             runtime.start(target).map_err(WireFailure::Runtime)
         })?;
         self.phase = Phase::Started;
+        self.time = TimeLimit::from_now(self.request.timeout_ms);
         Ok(())
+    }
+
+    /// When [`Container::check_time`] is to be called although nothing happened.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.time.timeout()
+    }
+
+    /// Kills the first process when its time is up. What fails here is tried again: a monitor that ended over it would leave the
+    /// container without any limit.
+    pub(super) fn check_time(&mut self) {
+        if !self.time.is_up() {
+            return;
+        }
+        self.time.tried(&self.init.signal(Signal::KILL));
+        let path = &self.request.cgroup_path;
+        drop(Cgroups::detect().and_then(|groups| groups.thaw_for_death(path)));
+    }
+
+    /// Whether the container has ended like this because its time was up.
+    pub(super) fn timed_out(&self, exit: ExitReport) -> TimedOut {
+        self.time.ended_by(exit)
     }
 
     /// Sends a signal to the first process; one that has ended is fine.

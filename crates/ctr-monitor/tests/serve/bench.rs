@@ -79,6 +79,7 @@ impl Bench {
                 args: vec!["-c".to_owned(), format!("echo x >>{}", cleaned.display())],
             },
             runtime_deadline_ms: 60_000,
+            timeout_ms: None,
             run_dir,
         };
         Self { base, request }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use ctr_monitor::protocol::{CleanupPromise, Phase, Reply, Request};
-use ctr_monitor::{ExitRecord, ExitReport, StartSeen};
+use ctr_monitor::{ExitRecord, ExitReport, StartSeen, TimedOut};
 use ctr_sys::Signal;
 
 use crate::Test;
@@ -44,6 +44,7 @@ fn exit_code() {
         init: run.init.stamp(),
         exit: ExitReport::Exited { code: 7 },
         start: StartSeen::Yes,
+        timed_out: TimedOut::No,
         finished_ns: record.finished_ns,
         oom_kills: 0,
         log_bytes_lost: 0,

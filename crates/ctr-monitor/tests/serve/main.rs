@@ -13,6 +13,7 @@ mod creation;
 mod exits;
 mod runtime;
 mod terminals;
+mod time_limit;
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         exits::TESTS.as_slice(),
         clients::TESTS.as_slice(),
         terminals::TESTS.as_slice(),
+        time_limit::TESTS.as_slice(),
         wire::TESTS.as_slice(),
     ];
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();

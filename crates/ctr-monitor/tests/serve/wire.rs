@@ -1,7 +1,7 @@
 //! What older and newer monitors and engines say to each other: the forms must not change under a version.
 
 use ctr_monitor::protocol::{CleanupPromise, Envelope, Reply, Request, RuntimeKind};
-use ctr_monitor::{ExitRecord, ExitReport, MonitorError, StartSeen};
+use ctr_monitor::{ExitRecord, ExitReport, MonitorError, StartSeen, TimedOut};
 use ctr_sys::{Sync, replace_file};
 
 use crate::Test;
@@ -79,6 +79,7 @@ fn exit_records() {
         (record.start, record.oom_kills, record.log_bytes_lost),
         (StartSeen::Yes, 1, 2)
     );
+    assert_eq!(record.timed_out, TimedOut::No);
     replace_file(&path, b"{}", 0o600, Sync::No).unwrap();
     let error = ExitRecord::read(dir.path(), 3).unwrap_err();
     assert!(matches!(error, MonitorError::BadRecord { .. }), "{error}");

@@ -1,34 +1,14 @@
-//! The Linux part of a specification: namespaces, device rules, and the paths of procfs and sysfs that a container must not see or change.
+//! The Linux part of a specification: device rules, and the paths of procfs and sysfs that a container must not see or change.
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::{
-    Linux, LinuxDeviceCgroup, LinuxDeviceType, LinuxNamespace, LinuxNamespaceType, LinuxResources,
-    Mount,
-};
+use oci_spec::runtime::{Linux, LinuxDeviceCgroup, LinuxDeviceType, LinuxResources, Mount};
 
 use super::host::HostFacts;
 use super::mounts::CGROUP_MOUNT_TYPE;
+use super::namespaces::Namespaces;
 use super::process::absolute;
 use crate::error::OciError;
-
-/// The container's network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NetworkNamespace {
-    /// A network namespace of its own.
-    Private,
-    /// The namespace of the runtime's caller.
-    Host,
-}
-
-/// Whether the container sees its own cgroup as the root, `cgroup_namespaces(7)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CgroupNamespace {
-    /// A cgroup namespace of its own: the right choice where only cgroup v2 is mounted.
-    Private,
-    /// The namespace of the runtime's caller: what podman does where cgroup v1 is mounted.
-    Host,
-}
 
 /// Hidden from every container: information about the host or its other users, and ways to control it. The processors' thermal
 /// counters come on top, see [`HostFacts::thermal_paths`].
@@ -84,8 +64,7 @@ const ALLOWED: [DeviceRule; 10] = [
 ];
 
 pub(super) fn linux(
-    network: NetworkNamespace,
-    cgroup: CgroupNamespace,
+    namespaces: &Namespaces,
     cgroup_path: Option<&str>,
     host: &HostFacts,
 ) -> Result<Linux, OciError> {
@@ -95,7 +74,7 @@ pub(super) fn linux(
     resources.set_devices(Some(device_rules()));
     let mut linux = Linux::default();
     linux
-        .set_namespaces(Some(namespaces(network, cgroup)))
+        .set_namespaces(Some(namespaces.listed()?))
         .set_resources(Some(resources))
         .set_cgroups_path(cgroup_path.map(checked_cgroup_path).transpose()?)
         .set_masked_paths(Some(masked))
@@ -113,31 +92,6 @@ pub(super) fn readonly_paths(host: &HostFacts, mounts: &[Mount]) -> Vec<String> 
         paths.push(cgroups.destination().to_string_lossy().into_owned());
     }
     paths
-}
-
-fn namespaces(network: NetworkNamespace, cgroup: CgroupNamespace) -> Vec<LinuxNamespace> {
-    let mut kinds = vec![
-        LinuxNamespaceType::Pid,
-        LinuxNamespaceType::Ipc,
-        LinuxNamespaceType::Uts,
-        LinuxNamespaceType::Mount,
-    ];
-    match network {
-        NetworkNamespace::Private => kinds.push(LinuxNamespaceType::Network),
-        NetworkNamespace::Host => {}
-    }
-    match cgroup {
-        CgroupNamespace::Private => kinds.push(LinuxNamespaceType::Cgroup),
-        CgroupNamespace::Host => {}
-    }
-    kinds
-        .into_iter()
-        .map(|kind| {
-            let mut namespace = LinuxNamespace::default();
-            namespace.set_typ(kind);
-            namespace
-        })
-        .collect()
 }
 
 fn device_rules() -> Vec<LinuxDeviceCgroup> {

@@ -4,6 +4,7 @@
 //! from the same function.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::path::{Component, Path, PathBuf};
 
 use oci_spec::runtime::{
@@ -32,6 +33,9 @@ pub const DEFAULT_CAPABILITIES: [Capability; 11] = [
 
 /// The default for open files and for processes; clamped to what this process may have itself.
 const DEFAULT_LIMIT: u64 = 1_048_576;
+
+/// What the kernel takes as adjustment of the OOM score, thousandths of all memory.
+const OOM_SCORE_ADJUSTMENTS: RangeInclusive<i32> = -1000..=1000;
 
 /// The mask for new files of the processes of containers, `umask(2)`.
 pub const DEFAULT_UMASK: u32 = 0o022;
@@ -77,6 +81,7 @@ pub struct ProcessBuilder {
     user: UserIds,
     terminal: Terminal,
     rlimits: Vec<(PosixRlimitType, Rlimit)>,
+    oom_score_adj: Option<i32>,
 }
 
 impl ProcessBuilder {
@@ -89,6 +94,7 @@ impl ProcessBuilder {
             user: UserIds::default(),
             terminal: Terminal::No,
             rlimits: Vec::new(),
+            oom_score_adj: None,
         }
     }
 
@@ -134,11 +140,18 @@ impl ProcessBuilder {
         self
     }
 
+    /// How much sooner (positive) or later (negative) than others the process is killed when memory is short, -1000 to 1000 in
+    /// thousandths of all memory, `proc_pid_oom_score_adj(5)`. By default it has that of the runtime's caller.
+    pub fn oom_score_adj(mut self, adjustment: i32) -> Self {
+        self.oom_score_adj = Some(adjustment);
+        self
+    }
+
     /// Checks everything and makes the process part.
     ///
     /// # Errors
     /// [`OciError::Invalid`] when there is no program, a text holds a NUL byte, a variable has no proper name, the working
-    /// directory is not an absolute path, or a soft limit is above its hard limit.
+    /// directory is not an absolute path, a soft limit is above its hard limit, or the OOM score adjustment is out of its range.
     pub fn build(&self, host: &HostFacts) -> Result<Process, OciError> {
         let mut process = Process::default();
         process
@@ -150,8 +163,19 @@ impl ProcessBuilder {
             .set_capabilities(Some(capabilities(self.user.uid)))
             .set_rlimits(Some(self.limits(host)?))
             .set_no_new_privileges(Some(false))
-            .set_oom_score_adj(None);
+            .set_oom_score_adj(self.checked_oom_score_adj()?);
         Ok(process)
+    }
+
+    fn checked_oom_score_adj(&self) -> Result<Option<i32>, OciError> {
+        match self.oom_score_adj {
+            Some(value) if !OOM_SCORE_ADJUSTMENTS.contains(&value) => Err(OciError::invalid(
+                "OOM score adjustment",
+                value.to_string(),
+                "it is not in the range from -1000 to 1000",
+            )),
+            valid => Ok(valid),
+        }
     }
 
     fn checked_args(&self) -> Result<Vec<String>, OciError> {

@@ -3,6 +3,7 @@
 mod cli_runtime;
 mod fake;
 mod find;
+mod namespaces;
 mod refusals;
 mod runc;
 mod spec;

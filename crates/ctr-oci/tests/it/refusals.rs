@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use ctr_oci::{Access, BindMount, OciError, PosixRlimitType, Rlimit, SpecBuilder};
+use ctr_oci::{
+    Access, BindMount, Namespace, NetworkNamespace, OciError, PosixRlimitType, Rlimit, SpecBuilder,
+};
 
 use crate::spec::builder;
 
@@ -98,4 +100,42 @@ fn mounts_that_cannot_be_are_refused() {
         twice,
         r#"invalid mount destination "/a": two mounts have it"#,
     );
+}
+
+#[test]
+fn namespaces_are_joined_by_absolute_paths() {
+    let refused = |path: &str, why: &str| {
+        let expected = format!("invalid namespace path {path:?}: {why}");
+        let join = || Namespace::Join(path.into());
+        check_refused(builder().pid(join()), &expected);
+        check_refused(builder().ipc(join()), &expected);
+        check_refused(builder().uts(join()), &expected);
+        let network = NetworkNamespace::Join(path.into());
+        check_refused(builder().network(network), &expected);
+    };
+    refused("", "the path is not absolute");
+    refused("ns/net", "the path is not absolute");
+    refused("/run/../ns", "the path must not contain ..");
+}
+
+#[test]
+fn a_host_name_is_not_set_in_a_namespace_of_others() {
+    let named = || builder().hostname("web-1".parse().expect("a host name"));
+    for uts in [Namespace::Host, Namespace::Join("/run/uts".into())] {
+        check_refused(
+            named().uts(uts),
+            r#"invalid hostname "web-1": the container has no UTS namespace of its own"#,
+        );
+    }
+    assert!(named().uts(Namespace::Private).build().is_ok());
+}
+
+#[test]
+fn an_adjustment_of_the_oom_score_has_a_range() {
+    for value in [-1001, 1001, i32::MIN, i32::MAX] {
+        let expected = format!(
+            "invalid OOM score adjustment \"{value}\": it is not in the range from -1000 to 1000"
+        );
+        check_refused(builder().oom_score_adj(value), &expected);
+    }
 }

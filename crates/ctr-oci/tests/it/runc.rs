@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::fake::{patient, read_all};
 
 /// A container of runc whose root holds the host's programs, read-only. Deleted with this value.
-struct Container {
+pub(crate) struct Container {
     temp: TempDir,
     runtime: CliRuntime,
     state: PathBuf,
@@ -25,7 +25,7 @@ struct Container {
 
 impl Container {
     /// `None`, with the reason printed, where no container can be made.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         if !is_root() {
             println!("skipped: a container needs root");
             return None;
@@ -57,11 +57,15 @@ impl Container {
         }
     }
 
-    fn spec(&self, command: &[&str]) -> SpecBuilder {
+    pub(crate) fn spec(&self, command: &[&str]) -> SpecBuilder {
+        let name = "box".parse().expect("a host name");
+        self.nameless_spec(command).hostname(name)
+    }
+
+    pub(crate) fn nameless_spec(&self, command: &[&str]) -> SpecBuilder {
         let mut builder = SpecBuilder::new(&self.temp.path().join("rootfs"))
             .args(command.iter().copied())
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .hostname("box".parse().expect("a host name"))
             .cgroup_path(&self.cgroup);
         if Cgroups::detect().expect("cgroups").mode() == CgroupMode::Unified {
             builder = builder.cgroup_namespace(CgroupNamespace::Private);
@@ -75,7 +79,7 @@ impl Container {
     }
 
     /// Creates with this end of a pipe as both outputs.
-    fn create(
+    pub(crate) fn create(
         &self,
         builder: SpecBuilder,
         stdin: &File,
@@ -97,7 +101,7 @@ impl Container {
     }
 
     /// Runs to the end and gives what was printed.
-    fn run(&self, builder: SpecBuilder) -> String {
+    pub(crate) fn run(&self, builder: SpecBuilder) -> String {
         let (reader, writer) = std::io::pipe().expect("pipe");
         let created = self.create(builder, &null(), &writer).expect("create");
         let process = PidRef::capture(created.pid)
@@ -114,7 +118,12 @@ impl Container {
     }
 
     /// What `script` prints in a container that is otherwise the default one.
-    fn check(&self, script: &str, adjust: impl FnOnce(SpecBuilder) -> SpecBuilder, expected: &str) {
+    pub(crate) fn check(
+        &self,
+        script: &str,
+        adjust: impl FnOnce(SpecBuilder) -> SpecBuilder,
+        expected: &str,
+    ) {
         let output = self.run(adjust(self.spec(&["sh", "-c", script])));
         assert_eq!(output.trim_end(), expected, "{script}");
     }
@@ -147,11 +156,11 @@ fn is_root() -> bool {
     ) == 0
 }
 
-fn null() -> File {
+pub(crate) fn null() -> File {
     File::open("/dev/null").expect("/dev/null")
 }
 
-fn bind(source: impl Into<PathBuf>, destination: &str, access: Access) -> BindMount {
+pub(crate) fn bind(source: impl Into<PathBuf>, destination: &str, access: Access) -> BindMount {
     BindMount {
         source: source.into(),
         destination: destination.into(),

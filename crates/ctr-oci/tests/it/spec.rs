@@ -24,14 +24,14 @@ pub(crate) fn builder() -> SpecBuilder {
         .host(host())
 }
 
-fn json(spec: &Spec) -> Value {
+pub(crate) fn json(spec: &Spec) -> Value {
     let mut value = serde_json::to_value(spec).expect("a specification is JSON");
     value.sort_all_objects();
     value
 }
 
 /// The part of a specification at `pointer`, each item of a list on its own line.
-fn check(builder: SpecBuilder, pointer: &str, expected: &Expect) {
+pub(crate) fn check(builder: SpecBuilder, pointer: &str, expected: &Expect) {
     let spec = json(&builder.build().expect("the request is valid"));
     let part = spec.pointer(pointer).cloned().unwrap_or(Value::Null);
     let line = |value: &Value| serde_json::to_string(value).expect("a value is JSON");

@@ -240,6 +240,13 @@ mod tests {
                 json!({ "linux": { "namespaces": [{ "type": "mount", "path": "/m" }] } }),
                 v1,
             ),
+            (json!({ "hostname": "x" }), v1),
+            (json!({ "domainname": "x" }), v1),
+            (
+                json!({ "hostname": "x", "linux": { "namespaces": [{ "type": "mount" },
+                    { "type": "uts", "path": "/u" }] } }),
+                v1,
+            ),
             (json!({ "process": { "selinuxLabel": "x" } }), v1),
             (json!({ "process": { "apparmorProfile": "x" } }), v1),
             (json!({ "hooks": { "poststop": [{ "path": "/x" }] } }), v1),

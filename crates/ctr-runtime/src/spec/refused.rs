@@ -29,8 +29,20 @@ fn refuse_all(asked: &Asked) -> Result<()> {
     }
 }
 
-fn unsupported_top(spec: &Spec) -> [(&'static str, bool); 2] {
+fn unsupported_top(spec: &Spec) -> [(&'static str, bool); 4] {
+    // The library sets names only in a namespace that it makes.
+    let shared = !spec.linux().as_ref().is_some_and(|linux| {
+        namespaces(linux).any(|namespace| namespace == (LinuxNamespaceType::Uts, None))
+    });
     [
+        (
+            "a hostname without a new UTS namespace",
+            shared && spec.hostname().is_some(),
+        ),
+        (
+            "a domainname without a new UTS namespace",
+            shared && spec.domainname().is_some(),
+        ),
         ("hooks", spec.hooks().as_ref().is_some_and(has_any)),
         ("vm", spec.vm().is_some()),
     ]

@@ -16,18 +16,18 @@ use crate::sandbox::{Sandbox, reap};
 use crate::terminals::{each_runtime, listen, read_to_hangup};
 
 /// A container that runs until it is killed.
-struct Host<'a> {
-    runtime: &'a dyn OciRuntime,
-    sandbox: Sandbox,
-    pid: i32,
+pub(crate) struct Host<'a> {
+    pub(crate) runtime: &'a dyn OciRuntime,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) pid: i32,
 }
 
 impl<'a> Host<'a> {
-    fn start(runtime: &'a dyn OciRuntime, script: &str) -> Self {
+    pub(crate) fn start(runtime: &'a dyn OciRuntime, script: &str) -> Self {
         Self::start_in(Sandbox::script(script), runtime)
     }
 
-    fn start_in(sandbox: Sandbox, runtime: &'a dyn OciRuntime) -> Self {
+    pub(crate) fn start_in(sandbox: Sandbox, runtime: &'a dyn OciRuntime) -> Self {
         let created = sandbox
             .call(|target, call| runtime.create(target, call))
             .unwrap();
@@ -39,7 +39,7 @@ impl<'a> Host<'a> {
         }
     }
 
-    fn exec(&self, process: &Value) -> Result<Executed, RuntimeFailure> {
+    pub(crate) fn exec(&self, process: &Value) -> Result<Executed, RuntimeFailure> {
         let file = self.sandbox.path().join("process.json");
         let bytes = serde_json::to_vec(process).unwrap();
         ctr_sys::replace_file(&file, &bytes, 0o600, ctr_sys::Sync::No).unwrap();
@@ -58,7 +58,7 @@ impl<'a> Host<'a> {
         Ok(executed)
     }
 
-    fn end(self) {
+    pub(crate) fn end(self) {
         let (sandbox, runtime) = (self.sandbox, self.runtime);
         sandbox
             .target(|target| runtime.delete(target, DeleteMode::Force))
@@ -68,7 +68,7 @@ impl<'a> Host<'a> {
     }
 }
 
-fn process(script: &str) -> Value {
+pub(crate) fn process(script: &str) -> Value {
     json!({
         "user": { "uid": 0, "gid": 0 }, "cwd": "/", "env": ["PATH=/bin", "HOME=/"],
         "args": ["sh", "-c", script],

@@ -10,6 +10,7 @@ mod devices;
 mod exec;
 mod failures;
 mod lifecycle;
+mod namespaces;
 mod process;
 mod sandbox;
 mod terminals;
@@ -71,6 +72,14 @@ const CASES: &[Case] = cases![
     exec::a_paused_container_stands_still,
     exec::pausing_works_on_a_unified_hierarchy,
     exec::a_process_follows_the_first_one_into_its_group,
+    namespaces::those_of_another_container_are_joined,
+    namespaces::a_mounted_namespace_is_joined,
+    namespaces::those_of_the_host_are_kept,
+    namespaces::a_joined_network_is_left_as_it_is,
+    namespaces::what_is_left_in_a_joined_pid_namespace_ends_with_its_container,
+    namespaces::a_name_is_not_set_in_a_namespace_of_others,
+    namespaces::a_missing_namespace_is_named_and_leaves_nothing,
+    namespaces::the_oom_score_is_adjusted_or_the_failure_says_so,
     agreement::runc_answers_the_same,
     command_line::the_verbs_work_as_those_of_runc,
     command_line::a_run_passes_signals_on_and_ends_as_its_container,

@@ -9,7 +9,7 @@ use ctr_events::Actor;
 use ctr_sys::{BootId, PidStamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Record, StopReason};
+use super::{Facts, PendingRestart, Ran, Record, StartReason, StopReason};
 use crate::{ExitInfo, Intent, Status, path_text};
 
 /// The version of this form.
@@ -28,6 +28,8 @@ pub(crate) struct Stored<'a> {
 #[derive(Serialize, Deserialize)]
 struct FactsV1 {
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    since_ns: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     generation_ns: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     init: Option<PidStamp>,
@@ -45,6 +47,12 @@ struct FactsV1 {
     stop_requested: Option<StopReason>,
     #[serde(default)]
     restart_count: u32,
+    #[serde(default)]
+    backoff_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    restart: Option<PendingRestart>,
+    #[serde(default)]
+    history: Ran,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(
@@ -55,6 +63,8 @@ struct FactsV1 {
     created_paths: Vec<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     started_by: Option<Actor>,
+    #[serde(default)]
+    start_reason: StartReason,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ended_by: Option<Actor>,
 }
@@ -77,6 +87,7 @@ pub(crate) fn decode(stored: &Stored<'_>) -> Result<Record, String> {
         .map_err(|error| format!("its intent: {error}"))?;
     Ok(Record {
         status,
+        since_ns: facts.since_ns,
         generation: stored.generation,
         generation_ns: facts.generation_ns,
         facts: facts.into(),
@@ -88,6 +99,7 @@ pub(crate) fn decode(stored: &Stored<'_>) -> Result<Record, String> {
 pub(crate) fn encode_facts(record: &Record) -> String {
     let facts = record.facts.clone();
     let stored = FactsV1 {
+        since_ns: record.since_ns,
         generation_ns: record.generation_ns,
         init: facts.init,
         monitor: facts.monitor,
@@ -97,9 +109,13 @@ pub(crate) fn encode_facts(record: &Record) -> String {
         exit: facts.exit,
         stop_requested: facts.stop_requested,
         restart_count: facts.restart_count,
+        backoff_ms: facts.backoff_ms,
+        restart: facts.restart,
+        history: facts.history,
         error: facts.error,
         created_paths: facts.created_paths,
         started_by: facts.started_by,
+        start_reason: facts.start_reason,
         ended_by: facts.ended_by,
     };
     serde_json::to_string(&stored).expect("numbers, texts and text keys are always JSON")
@@ -122,9 +138,13 @@ impl From<FactsV1> for Facts {
             exit: stored.exit,
             stop_requested: stored.stop_requested,
             restart_count: stored.restart_count,
+            backoff_ms: stored.backoff_ms,
+            restart: stored.restart,
+            history: stored.history,
             error: stored.error,
             created_paths: stored.created_paths,
             started_by: stored.started_by,
+            start_reason: stored.start_reason,
             ended_by: stored.ended_by,
         }
     }
@@ -148,10 +168,18 @@ mod tests {
     #[test]
     fn a_record_survives() {
         let mut record = Record::configured(None);
-        record.begin_generation(7);
-        record.advance(Trigger::Init).unwrap();
+        record.begin_generation(StartReason::Policy, 7);
+        record.advance(Trigger::Init, 8).unwrap();
+        record.advance(Trigger::Start, 9).unwrap();
         record.facts_mut().created_paths = vec!["/a".into()];
         record.facts_mut().stop_requested = Some(StopReason::User);
+        record.facts_mut().backoff_ms = 200;
+        record.facts_mut().restart = Some(PendingRestart {
+            at_ns: 10,
+            reason: StartReason::Policy,
+            owner: None,
+            boot_id: BootId::current().unwrap(),
+        });
         let facts = encode_facts(&record);
         let columns = Stored {
             status: record.status().word(),

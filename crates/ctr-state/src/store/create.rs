@@ -9,7 +9,9 @@ use crate::error::Context;
 use crate::lock::LockedRecord;
 use crate::record::v1;
 use crate::snapshot::{Contents, parse_column};
-use crate::{AutoRemove, Config, ContainerId, ContainerName, Intent, Record, StateError, ledger};
+use crate::{
+    AutoRemove, Config, ContainerId, ContainerName, Intent, Record, StateError, Status, ledger,
+};
 
 /// What a new container is made of.
 #[derive(Clone, Debug)]
@@ -82,7 +84,10 @@ impl Store {
     }
 }
 
-fn refuse_used_name(transaction: &Transaction<'_>, name: &ContainerName) -> Result<(), StateError> {
+pub(crate) fn refuse_used_name(
+    transaction: &Transaction<'_>,
+    name: &ContainerName,
+) -> Result<(), StateError> {
     let owner = transaction
         .query_row(
             "SELECT id FROM container WHERE name = ?1",
@@ -145,8 +150,10 @@ fn insert_dependency(
 ) -> Result<(), StateError> {
     let rows = transaction
         .execute(
-            "INSERT OR IGNORE INTO dependency (id, needs) SELECT ?1, id FROM container WHERE id = ?2",
-            params![id.as_str(), needed.as_str()],
+            // One that is being removed is as good as gone.
+            "INSERT OR IGNORE INTO dependency (id, needs)
+             SELECT ?1, id FROM record WHERE id = ?2 AND status <> ?3",
+            params![id.as_str(), needed.as_str(), Status::Removing.word()],
         )
         .context("store a dependency")?;
     if rows == 0 {

@@ -76,6 +76,15 @@ impl Store {
         self.read(|connection| ledger::runs(connection, id))
     }
 
+    /// The containers that were removed and of which the ledger still has runs, newest removal first, whose name was `what` or whose id
+    /// begins so.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn removed(&self, what: &IdOrName) -> Result<Vec<ContainerId>, StateError> {
+        self.read(|connection| ledger::removed(connection, what.as_str()))
+    }
+
     /// One run of a container, also when the container was removed; `None` when the ledger does not have it (any more).
     ///
     /// # Errors

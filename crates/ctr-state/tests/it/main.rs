@@ -21,9 +21,9 @@ use ctr_events::{
     Actor, Cursor, Event, EventKind, Filter, Journal, NewEvent, Subject, SubjectKind, open_database,
 };
 use ctr_state::{
-    AutoRemove, Config, ContainerId, Durability, LogConfig, LogDriver, NetworkMode, NewContainer,
-    ProcessConfig, RootfsConfig, RootfsMode, RuntimeRef, StateError, StdinMode, Store, StoreConfig,
-    Terminal,
+    AutoRemove, Config, ContainerId, Durability, LogConfig, LogDriver, NamespaceMode, NetworkMode,
+    NewContainer, ProcessConfig, RestartPolicy, RootfsConfig, RootfsMode, RuntimeRef, StateError,
+    StdinMode, Store, StoreConfig, Terminal,
 };
 use ctr_sys::{Deadline, Signal};
 use rusqlite::Connection;
@@ -74,6 +74,17 @@ impl Fixture {
         let id = ContainerId::generate().unwrap();
         create(&self.store, &id, name).unwrap();
         id
+    }
+
+    /// A container that needs another one.
+    fn create_needing(&self, name: &str, needed: &ContainerId) -> Result<ContainerId, StateError> {
+        let id = ContainerId::generate().unwrap();
+        let dependencies = vec![needed.clone()];
+        let new = NewContainer {
+            dependencies,
+            ..new(&id, name)
+        };
+        self.store.create(new, Durability::Fact).map(|()| id)
     }
 
     fn events(&self) -> Vec<Event> {
@@ -136,11 +147,18 @@ fn config(id: &ContainerId) -> Config {
         volumes: Vec::new(),
         hostname: None,
         network: NetworkMode::None,
+        pid: NamespaceMode::Private,
+        ipc: NamespaceMode::Private,
+        uts: NamespaceMode::Private,
+        requires: Vec::new(),
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         stop_signal: Signal::TERM,
         stop_timeout_s: 10,
         auto_remove: AutoRemove::No,
+        restart: RestartPolicy::No,
+        timeout_s: None,
+        oom_score_adj: None,
         runtime: RuntimeRef {
             name: "crun".to_owned(),
             path: None,

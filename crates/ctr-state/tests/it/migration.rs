@@ -2,7 +2,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use ctr_events::{Cursor, EventKind, Filter, Journal, open_database};
-use ctr_state::{Durability, ExitInfo, IntentKind, StateError, Status, Store, Trigger};
+use ctr_state::{
+    Durability, ExitInfo, IntentKind, StartReason, StateError, Status, Store, Trigger,
+};
 use rusqlite::Connection;
 
 use crate::{Fixture, config_at, database_at, event, patience};
@@ -46,7 +48,7 @@ fn a_database_of_schema_1_is_read_and_written() {
     assert_eq!(store.runs(&id).unwrap().len(), 1);
 
     let mut locked = store.lock(&id, "init", patience()).unwrap();
-    assert_eq!(locked.begin_generation(), 2);
+    assert_eq!(locked.begin_generation(StartReason::User), 2);
     locked.advance(Trigger::Init).unwrap();
     let events = [event(EventKind::Init, &id, 2)];
     locked.save(&events, Durability::Durable).unwrap();

@@ -1,7 +1,7 @@
 use ctr_events::EventKind;
 use ctr_state::{
     ContainerId, Durability, ExitCause, ExitInfo, KEEP_REMOVED_NS, KEEP_REMOVED_RUNS, KEEP_RUNS,
-    LockedRecord, OomKilled, Run, Trigger,
+    LockedRecord, OomKilled, Run, StartReason, Trigger,
 };
 
 use crate::{Fixture, actor, event, patience};
@@ -16,7 +16,7 @@ fn exited(code: i32) -> ExitInfo {
 }
 
 fn run_once(locked: &mut LockedRecord<'_>, code: i32) -> u64 {
-    let generation = locked.begin_generation();
+    let generation = locked.begin_generation(StartReason::User);
     for trigger in [Trigger::Init, Trigger::Start] {
         locked.advance(trigger).unwrap();
     }
@@ -44,7 +44,7 @@ fn each_run_has_its_row_and_the_rows_outlive_the_container() {
     assert!(fixture.store.runs(&id).unwrap().is_empty());
     run_once(&mut locked, 0);
     run_once(&mut locked, 3);
-    locked.begin_generation();
+    locked.begin_generation(StartReason::User);
     locked.save(&[], Durability::Fact).unwrap();
 
     let expected = [(1, Some(0)), (2, Some(3)), (3, None)];
@@ -62,6 +62,10 @@ fn each_run_has_its_row_and_the_rows_outlive_the_container() {
     assert!(fixture.store.exit_of(&id, 4).unwrap().is_none());
     let unknown = ContainerId::generate().unwrap();
     assert!(fixture.store.exit_of(&unknown, 1).unwrap().is_none());
+    let removed = |what: &str| fixture.store.removed(&what.parse().unwrap()).unwrap();
+    assert_eq!(removed("web"), std::slice::from_ref(&id));
+    assert_eq!(removed(&id.as_str()[..12]), std::slice::from_ref(&id));
+    assert!(removed("db").is_empty());
 }
 
 #[test]
@@ -70,7 +74,7 @@ fn only_the_newest_runs_are_kept() {
     let id = fixture.create("web");
     let mut locked = fixture.store.lock(&id, "start", patience()).unwrap();
     for _ in 0..KEEP_RUNS + 5 {
-        locked.begin_generation();
+        locked.begin_generation(StartReason::User);
         locked.save(&[], Durability::Fact).unwrap();
     }
     let runs = fixture.store.runs(&id).unwrap();
@@ -83,7 +87,7 @@ fn the_runs_of_removed_containers_are_bounded_in_age_and_number() {
     let fixture = Fixture::new();
     let id = fixture.create("web");
     let mut locked = fixture.store.lock(&id, "start", patience()).unwrap();
-    locked.begin_generation();
+    locked.begin_generation(StartReason::User);
     let now_ns = ctr_sys::now_ns();
     let old_ns = now_ns - KEEP_REMOVED_NS - 1;
     let rows = format!(

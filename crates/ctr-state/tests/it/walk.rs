@@ -47,6 +47,13 @@ impl Facts {
                 frozen: false,
                 ..self
             },
+            // As it was before the run that did not come to be.
+            Trigger::TakenBack => Self {
+                made: false,
+                started: true,
+                ended: true,
+                ..self
+            },
             Trigger::BeginRemove => Self {
                 removing: true,
                 ..self
