@@ -86,7 +86,15 @@ fn recover<'e>(
         IntentKind::Init => cut_off(container),
         IntentKind::Start => recover_start(container),
         IntentKind::Remove if container.status() == Status::Removing => Err(removed(container)),
-        IntentKind::Cleanup if container.status() != Status::Stopped => cut_off(container),
+        // A start that failed was being taken back.
+        IntentKind::Cleanup
+            if matches!(
+                container.status(),
+                Status::Created | Status::Configured | Status::Exited
+            ) =>
+        {
+            cut_off(container)
+        }
         // Stop: the signals are out, or can be sent again. Cleanup and a removal that had not begun: the status says what is to be
         // done. What the container does is seen next.
         IntentKind::Stop | IntentKind::Cleanup | IntentKind::Remove => {

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::harness::case::{Runtime, cases};
+use crate::harness::case::cases;
 use crate::harness::env::Env;
 use crate::harness::output::lines;
 use crate::harness::process::directory;

@@ -152,8 +152,18 @@ impl<'a> Container<'a> {
             return;
         }
         self.time.tried(&self.init.signal(Signal::KILL));
-        let path = &self.request.cgroup_path;
-        drop(Cgroups::detect().and_then(|groups| groups.thaw_for_death(path)));
+        drop(self.thaw_for_death());
+    }
+
+    /// Lets a first process die that was killed while version 1 of the control groups held it frozen.
+    fn thaw_for_death(&self) -> Result<(), SysError> {
+        Cgroups::detect()?.thaw_for_death(&self.request.cgroup_path)
+    }
+
+    /// Kills the first process, frozen or not.
+    pub(super) fn kill(&self) -> Result<(), SysError> {
+        self.init.signal(Signal::KILL)?;
+        self.thaw_for_death()
     }
 
     /// Whether the container has ended like this because its time was up.

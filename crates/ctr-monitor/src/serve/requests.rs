@@ -2,7 +2,6 @@
 
 use ctr_exec::WindowSize;
 use ctr_exec::frames::{Frame, Stream};
-use ctr_sys::Signal;
 
 use super::cleanup::Cleanup;
 use super::{Commitment, Monitor};
@@ -146,7 +145,7 @@ impl Monitor<'_> {
     fn abandon(&mut self) -> Result<(), WireFailure> {
         self.cleanup = Cleanup::Nobody;
         if self.exit.is_none() {
-            self.container.signal(Signal::KILL)?;
+            self.container.kill()?;
         }
         Ok(())
     }
