@@ -26,6 +26,7 @@ pub(crate) mod rename;
 pub(crate) mod restart;
 pub(crate) mod rm;
 pub(crate) mod run;
+mod selection_args;
 pub(crate) mod start;
 pub(crate) mod stop;
 mod targets;

@@ -97,7 +97,8 @@ fn running() {
     let restarted = container.restart(RestartRequest { timeout_s }).unwrap();
     assert_eq!(restarted, Restarted::Stopped(StopOutcome::Stopped));
     assert_eq!(generation(&container), 2);
-    container.remove(remove(RemoveMode::Force)).unwrap();
+    container.stop(stop_after(0)).unwrap();
+    container.remove(remove(RemoveMode::Normal)).unwrap();
     f.assert_gone(container.id());
 }
 

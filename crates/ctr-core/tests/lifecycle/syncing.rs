@@ -11,7 +11,7 @@ use crate::journal::{count, words};
 use crate::policies::reasons;
 use crate::processes::{end, init_of, monitor_of};
 
-pub(crate) const TESTS: [Test; 7] = [
+pub(crate) const TESTS: [Test; 8] = [
     (
         "syncing: a container that was frozen behind the engine's back",
         frozen,
@@ -27,6 +27,10 @@ pub(crate) const TESTS: [Test; 7] = [
     (
         "refreshing: what does not run, and what is refused",
         refresh_others,
+    ),
+    (
+        "syncing: one that was frozen so is stopped and removed",
+        stop_frozen,
     ),
 ];
 
@@ -78,6 +82,23 @@ fn frozen() {
     );
     container.stop(stop_after(60)).unwrap();
     f.assert_idle(container.id());
+}
+
+fn stop_frozen() {
+    let f = Fixture::new();
+    let container = f.running(&[]);
+    freeze(&container);
+    let outcome = container.stop(stop_after(0)).unwrap();
+    assert_eq!(outcome, ctr_core::StopOutcome::Stopped);
+    f.assert_idle(container.id());
+    container.start(crate::fixture::detached()).unwrap();
+    freeze(&container);
+    let request = ctr_core::RemoveRequest {
+        timeout_s: Some(0),
+        ..remove(RemoveMode::Force)
+    };
+    container.remove(request).unwrap();
+    f.assert_gone(container.id());
 }
 
 fn failing_runtime() {
