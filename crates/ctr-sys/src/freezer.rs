@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::cgroup::{Cgroups, write_existing};
 use crate::deadline::Deadline;
@@ -65,8 +66,14 @@ impl Cgroups {
     pub fn is_frozen(&self, path: &str) -> SysResult<bool> {
         match self.freezer(path) {
             None => Ok(false),
-            Some(Freezer::One(state)) => Ok(read(&state)?.trim() == "FROZEN"),
-            Some(Freezer::Two(directory)) => Ok(is_frozen_two(&read(&directory.join(EVENTS))?)),
+            Some(Freezer::One(state)) => {
+                let text = if_there(read(&state))?;
+                Ok(text.is_some_and(|text| text.trim() == "FROZEN"))
+            }
+            Some(Freezer::Two(directory)) => {
+                let text = if_there(read(&directory.join(EVENTS)))?;
+                Ok(text.is_some_and(|text| is_frozen_two(&text)))
+            }
         }
     }
 
@@ -75,11 +82,15 @@ impl Cgroups {
     /// # Errors
     /// When the kernel refuses.
     pub fn thaw_for_death(&self, path: &str) -> SysResult<()> {
-        match self.freezer(path) {
-            Some(Freezer::One(state)) if read(&state)?.trim() != "THAWED" => {
-                write_existing(&state, "THAWED")
+        let Some(Freezer::One(state)) = self.freezer(path) else {
+            return Ok(());
+        };
+        // Whoever removes the group just now has no need of it.
+        match if_there(read(&state))? {
+            Some(text) if text.trim() != "THAWED" => {
+                if_there(write_existing(&state, "THAWED")).map(drop)
             }
-            Some(Freezer::One(_) | Freezer::Two(_)) | None => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -119,6 +130,21 @@ const EVENTS: &str = "cgroup.events";
 
 fn read(path: &Path) -> SysResult<String> {
     kernel_file::read_text(path).context("read", || path.display().to_string())
+}
+
+/// `None` when the group was removed meanwhile, which an open file tells in another way than a path.
+fn if_there<T>(result: SysResult<T>) -> SysResult<Option<T>> {
+    let gone = [Errno::NOENT, Errno::NODEV].map(Errno::raw_os_error);
+    match result {
+        Err(error)
+            if error
+                .raw_os_error()
+                .is_some_and(|errno| gone.contains(&errno)) =>
+        {
+            Ok(None)
+        }
+        other => other.map(Some),
+    }
 }
 
 fn freeze_one(state: &Path, deadline: Deadline) -> SysResult<bool> {

@@ -20,14 +20,24 @@ fn a_bad_term_is_named_with_what_is_allowed() {
         ("label!==x", "the label has no key"),
         ("exited=one", "the value must be an exit code"),
         ("exited=99999999999", "the value must be an exit code"),
-        ("network=bridge", "the networks are none and host"),
+        (
+            "network=bridge",
+            "the networks are none, host and container:FULL-ID",
+        ),
         (
             "until=1h",
             "the program that asks must read the moment itself",
         ),
         ("pod=x", "pods do not exist yet"),
         ("health=healthy", "health checks do not exist yet"),
-        ("restart-policy=always", "restart policies do not exist yet"),
+        (
+            "restart-policy=sometimes",
+            "the policies are no, on-failure[:RETRIES], always and unless-stopped",
+        ),
+        (
+            "restart-policy=on-failure:3",
+            "the policy is given without its number of retries",
+        ),
         (
             "name=(",
             "the value is no regular expression: unclosed group",

@@ -3,14 +3,14 @@
 use ctr_core::{AttachRequest, Container, EngineError, RemoveMode};
 use ctr_events::EventKind;
 use ctr_state::{ExitCause, IntentKind, Status, StopReason};
-use ctr_sys::{Cgroups, Signal};
+use ctr_sys::{Cgroups, Deadline, ExitStatus, Signal};
 
 use crate::Test;
-use crate::fixture::{Fixture, detached, record, remove, status, stop_after};
+use crate::fixture::{Fixture, GUARD, detached, record, remove, status, stop_after};
 use crate::journal::words;
 use crate::processes::{await_cleanups, end, init_of, monitor_of};
 
-pub(crate) const TESTS: [Test; 8] = [
+pub(crate) const TESTS: [Test; 9] = [
     ("pausing: a pause and its end", pause_and_unpause),
     (
         "pausing: a stop is refused and says what is possible",
@@ -22,6 +22,7 @@ pub(crate) const TESTS: [Test; 8] = [
     ("pausing: a runtime that fails changes nothing", failing),
     ("pausing: a command that is killed", killed),
     ("pausing: one whose monitor was lost", lost),
+    ("pausing: nobody comes between the parts of a batch", batch),
 ];
 
 fn is_frozen(container: &Container<'_>) -> bool {
@@ -257,4 +258,28 @@ fn lost() {
     assert_eq!(summary.exit().unwrap().cause, ExitCause::Lost);
     container.remove(remove(RemoveMode::Normal)).unwrap();
     f.assert_gone(container.id());
+}
+
+/// Several operations on one guard, and another command that wants the lock all the time.
+fn batch() {
+    let f = Fixture::new();
+    let container = f.running(&[]);
+    let mut journal = f.journal();
+    journal.news();
+    let mut locked = container.lock("batch").unwrap();
+    let stop = f.command("stop", container.id());
+    for _ in 0..20 {
+        locked.pause().unwrap();
+        locked.unpause().unwrap();
+    }
+    locked.rename(&"other".parse().unwrap()).unwrap();
+    locked.signal(Signal::WINCH).unwrap();
+    locked.unlock();
+    let ended = stop.wait_deadline(Deadline::after(GUARD)).unwrap();
+    assert_eq!(ended, Some(ExitStatus::Exited(0)));
+    let said = words(&journal.until(EventKind::Cleanup));
+    let whole = format!("{}rename kill", "pause unpause ".repeat(20));
+    assert!(said.starts_with(&whole), "{said}");
+    await_cleanups(&f.engine);
+    f.assert_idle(container.id());
 }
