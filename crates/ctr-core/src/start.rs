@@ -6,7 +6,7 @@ use ctr_events::EventKind;
 use ctr_exec::WindowSize;
 use ctr_monitor::protocol::{AttachRequest as MonitorAttach, CleanupPromise};
 use ctr_monitor::{MonitorClient, MonitorError};
-use ctr_state::{IntentKind, Operation, StartReason, Status, Trigger};
+use ctr_state::{Effect, IntentKind, Operation, StartReason, Status, Trigger};
 use ctr_sys::{Child, Deadline, SignalFd};
 
 use crate::attach::AttachRequest;
@@ -83,8 +83,7 @@ impl<'e> Container<'e> {
     /// run; [`EngineError::Dependency`] when a container that it needs cannot be started or has not ended as it should. Nothing of the
     /// run is left then, and the container can be started again; containers that it needs and that were started go on.
     pub fn start(&self, request: StartRequest<'_>) -> Result<Started<'e>, EngineError> {
-        let needs = Needs::of(self)?;
-        needs.start(request.reason, None)?;
+        self.start_what_it_needs(request.reason, None)?;
         self.lock_with("start", Leave::Restart)?.start(request)
     }
 
@@ -97,10 +96,25 @@ impl<'e> Container<'e> {
         &self,
         request: ForegroundRequest<'_>,
     ) -> Result<Started<'e>, EngineError> {
-        let needs = Needs::of(self)?;
-        needs.start(StartReason::User, Some(request.signals))?;
+        self.start_what_it_needs(StartReason::User, Some(request.signals))?;
         self.lock_with("start", Leave::Restart)?
             .start_in_foreground(request)
+    }
+
+    /// Nothing, where a start of the container itself would do nothing, or is refused.
+    fn start_what_it_needs(
+        &self,
+        reason: StartReason,
+        interrupt: Option<&SignalFd>,
+    ) -> Result<(), EngineError> {
+        let summary = self.summary()?;
+        let status = summary.status();
+        let begins =
+            status.is_some_and(|status| matches!(Operation::Start.on(status), Effect::Moves(_)));
+        if begins {
+            Needs::of(self)?.start(reason, interrupt)?;
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ctr_core::{
     Container, CreateRequest, Dependents, EngineError, NamespaceRequest, NetworkRequest,
-    RemoveMode, RemoveRequest, Replace, RequireRequest,
+    RemoveMode, RemoveRequest, Replace, RequireRequest, Started,
 };
 use ctr_events::EventKind;
 use ctr_state::{AutoRemove, StartReason, Status};
@@ -99,6 +99,9 @@ fn chain() {
     // What is needed may be stopped; whoever needs it goes on.
     a.stop(stop_after(60)).unwrap();
     assert_eq!(status(&c), Status::Running);
+    // It runs, so there is nothing to start for it either.
+    assert!(matches!(c.start(detached()).unwrap(), Started::Already));
+    assert_eq!(status(&a), Status::Exited);
     remove_all(&f, names(&["a", "b", "c"]));
 }
 
