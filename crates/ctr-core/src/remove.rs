@@ -71,6 +71,7 @@ impl Container<'_> {
                 (true, _) => {}
                 (false, Dependents::Refuse) => return Err(self.needed(needing)),
                 (false, Dependents::RemoveToo) => {
+                    self.check_removable(&needing, request.mode)?;
                     for (id, _) in needing {
                         match self.engine().container(&id).remove_alone(request) {
                             Ok(()) => removed.push(Removed { id }),
@@ -91,6 +92,27 @@ impl Container<'_> {
             }
         }
         Err(self.needed(dependents(self.engine(), self.id())?))
+    }
+
+    /// Refuses all before the first one is removed.
+    fn check_removable(
+        &self,
+        needing: &[(ContainerId, String)],
+        mode: RemoveMode,
+    ) -> Result<(), EngineError> {
+        let operation = match mode {
+            RemoveMode::Normal => Operation::Remove,
+            RemoveMode::Force => Operation::RemoveByForce,
+        };
+        let ids = needing.iter().map(|(id, _)| id).chain([self.id()]);
+        for id in ids {
+            match self.engine().container(id).lock_with("rm", Leave::Restart) {
+                Ok(locked) => locked.allow(operation)?,
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn needed(&self, by: Vec<(ContainerId, String)>) -> EngineError {
