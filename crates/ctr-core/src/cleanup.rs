@@ -146,6 +146,17 @@ impl LockedContainer<'_> {
         self.hand_restart_on()
     }
 
+    /// What follows a run that is over: the container goes, if it is to go by itself, or is cleaned up after. Nothing, if it is not over.
+    pub(crate) fn conclude(mut self) -> Result<(), EngineError> {
+        if self.is_to_go()? {
+            self.remove_stopped().map(drop)
+        } else if self.status() == Status::Stopped {
+            self.cleanup()
+        } else {
+            Ok(())
+        }
+    }
+
     /// As [`LockedContainer::cleanup`], for a start that follows at once: nothing is planned.
     pub(crate) fn clean_for_start(&mut self) -> Result<(), EngineError> {
         self.finish_run(|_| {})

@@ -91,16 +91,22 @@ impl LockedContainer<'_> {
         let generation = self.record().generation();
         let init = self.record().init();
         let container = self.unlock();
-        if let Some(init) = init.map(PidRef::open).transpose()?.flatten()
-            && !init.wait(Deadline::after(KILL_WAIT))?
-        {
-            return Err(EngineError::Unkillable {
-                name: container.id().short().to_owned(),
-                pid: init.stamp().pid,
-                waited_s: KILL_WAIT.as_secs(),
-            });
+        if let Some(init) = init.map(PidRef::open).transpose()?.flatten() {
+            await_death(&container, &init)?;
         }
         wait_for_record(&container, generation)?;
         container.lock_with("kill", Leave::Removal)
     }
+}
+
+/// Waits for the end of a container's first process, which was sent SIGKILL.
+pub(crate) fn await_death(container: &Container<'_>, init: &PidRef) -> Result<(), EngineError> {
+    if init.wait(Deadline::after(KILL_WAIT))? {
+        return Ok(());
+    }
+    Err(EngineError::Unkillable {
+        name: container.id().short().to_owned(),
+        pid: init.stamp().pid,
+        waited_s: KILL_WAIT.as_secs(),
+    })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ctr_exec::DetachKeys;
 use ctr_monitor::MonitorClient;
-use ctr_state::{ExitInfo, LogDriver, Status, Terminal};
+use ctr_state::{ExitInfo, LogDriver, Terminal};
 use ctr_sys::{Child, Deadline, PidStamp, Signal, SignalFd};
 
 use crate::container::{Container, LockedContainer};
@@ -195,17 +195,11 @@ impl<'e> Session<'e> {
     /// Records the exit and gives the run's resources back. Somebody else may have done so, or removed the container.
     fn finish(&self) -> Result<(), EngineError> {
         let locked = self.container.lock_with("cleanup", Leave::Restart);
-        let result = locked.and_then(|mut locked| {
+        let result = locked.and_then(|locked| {
             if locked.record().generation() != self.run.generation {
                 return Ok(());
             }
-            if locked.is_to_go()? {
-                locked.remove_stopped().map(drop)
-            } else if locked.status() == Status::Stopped {
-                locked.cleanup()
-            } else {
-                Ok(())
-            }
+            locked.conclude()
         });
         match result {
             Err(error) if error.is_not_found() => Ok(()),

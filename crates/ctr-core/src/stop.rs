@@ -11,12 +11,10 @@ use ctr_sys::{Cgroups, Deadline, Delivery, PidRef, PidStamp, Signal};
 
 use crate::container::{Container, LockedContainer};
 use crate::error::EngineError;
+use crate::kill::await_death;
 use crate::reconcile::{Leave, reconcile};
 use crate::release::end_monitor;
 use crate::wait::wait_for_record;
-
-/// How long a process may take to vanish after SIGKILL.
-const KILL_WAIT: Duration = Duration::from_secs(5);
 
 /// How a container is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,16 +199,12 @@ impl<'e> Stopping<'e> {
     /// # Errors
     /// As [`Container::stop`].
     pub fn complete(self) -> Result<StopOutcome, EngineError> {
-        let (mut locked, outcome) = match self.finish() {
+        let (locked, outcome) = match self.finish() {
             // Removed meanwhile: it does not run.
             Err(error) if error.is_not_found() => return Ok(StopOutcome::Stopped),
             other => other?,
         };
-        if locked.is_to_go()? {
-            locked.remove_stopped()?;
-        } else if locked.status() == Status::Stopped {
-            locked.cleanup()?;
-        }
+        locked.conclude()?;
         Ok(outcome)
     }
 
@@ -263,12 +257,5 @@ fn kill(container: &Container<'_>, cgroup_path: &str, init: &PidRef) -> Result<(
     init.signal(Signal::KILL)?;
     // Somebody may have frozen it behind the engine's back, and version 1 of the control groups lets it die only when it goes on.
     Cgroups::detect()?.thaw_for_death(cgroup_path)?;
-    if init.wait(Deadline::after(KILL_WAIT))? {
-        return Ok(());
-    }
-    Err(EngineError::Unkillable {
-        name: container.id().short().to_owned(),
-        pid: init.stamp().pid,
-        waited_s: KILL_WAIT.as_secs(),
-    })
+    await_death(container, init)
 }

@@ -1,6 +1,7 @@
 //! `rm`: removes containers.
 
 use crate::commands::Context;
+use crate::commands::stop::begin;
 use crate::commands::targets::{Target, Wanted, find, for_each};
 use crate::error::{CommandError, ErrorKind, Outcome};
 use crate::io::Io;
@@ -135,10 +136,7 @@ fn stop_running(
         timeout_s: request.timeout_s,
         reason: StopReason::User,
     };
-    let begun: Vec<_> = targets
-        .filter_map(|target| target.container.begin_stop(stop).ok().flatten())
-        .collect();
-    for stopping in begun {
+    for stopping in begin(targets, stop).into_values().flatten().flatten() {
         stopping.complete().ok();
     }
     Ok(())

@@ -71,7 +71,8 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     let selection = wanted.selection()?;
     let engine = context.open()?;
     let targets = find(&engine, &selection)?;
-    let mut begun = begin(&targets, StopRequest { timeout_s, reason });
+    // The newest first, because others may need the older ones.
+    let mut begun = begin(targets.iter().rev(), StopRequest { timeout_s, reason });
     Ok(for_each(targets, io, |target, io| {
         let begun = begun.remove(target.container.id()).unwrap_or(Ok(None));
         if let Some(stopping) = begun? {
@@ -84,14 +85,13 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
 /// What became of asking one container to stop; `None` when there is nothing to wait for.
 type Begun<'e> = Result<Option<Stopping<'e>>, EngineError>;
 
-/// Asks all to stop before the first one is waited for: several take no longer than the slowest. The newest first, because others may
-/// need the older ones.
-pub(super) fn begin<'e>(
-    targets: &[Target<'e>],
+/// Asks all to stop, in this order, before the first one is waited for: several take no longer than the slowest.
+pub(super) fn begin<'t, 'e: 't>(
+    targets: impl Iterator<Item = &'t Target<'e>>,
     request: StopRequest,
 ) -> BTreeMap<ContainerId, Begun<'e>> {
     let mut begun = BTreeMap::new();
-    for target in targets.iter().rev() {
+    for target in targets {
         let container = &target.container;
         begun
             .entry(container.id().clone())

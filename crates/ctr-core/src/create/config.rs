@@ -1,5 +1,6 @@
 //! From what is asked for to the configuration that is stored: names become ids, defaults become values, and what cannot be is refused.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ctr_oci::{Hostname, RuntimeFeatures};
@@ -26,6 +27,7 @@ impl Engine {
         let (name, replace) = (request.name.clone(), request.replace);
         let config = self.config_of(id, request, relations)?;
         check_policy(&config)?;
+        check_requirements(&config)?;
         Ok(Planned {
             config,
             name,
@@ -148,7 +150,7 @@ struct Relations {
     requires: Vec<Requirement>,
 }
 
-/// What cannot go together.
+/// Whether the container can be started again as its policy says.
 fn check_policy(config: &Config) -> Result<(), EngineError> {
     let refuse = |why| Err(EngineError::invalid("restart policy", &config.restart, why));
     match (config.restart, config.auto_remove, config.log.driver) {
@@ -169,16 +171,19 @@ fn check_policy(config: &Config) -> Result<(), EngineError> {
             _,
         ) => {}
     }
-    let required = config.requires.iter();
-    for (index, needed) in required.clone().enumerate() {
-        let joined = config.joined().contains(&needed.id);
-        let twice = required
-            .clone()
-            .skip(index + 1)
-            .any(|other| other.id == needed.id && other.condition != needed.condition);
-        if twice || (joined && needed.condition == RequiredState::ExitedOk) {
+    Ok(())
+}
+
+/// A container cannot be required in two ways that exclude each other. One whose namespace is joined must run.
+fn check_requirements(config: &Config) -> Result<(), EngineError> {
+    let joined = config.joined().into_iter();
+    let mut needed: BTreeMap<ContainerId, RequiredState> =
+        joined.map(|id| (id, RequiredState::Started)).collect();
+    for Requirement { id, condition } in &config.requires {
+        let known = needed.insert(id.clone(), *condition);
+        if known.is_some_and(|known| known != *condition) {
             let why = "one container cannot be required both to run and to have ended";
-            return Err(EngineError::invalid("requirement", &needed.id.short(), why));
+            return Err(EngineError::invalid("requirement", &id.short(), why));
         }
     }
     Ok(())

@@ -57,7 +57,7 @@ pub(crate) fn remove_pid_file(path: &Path) -> Result<(), EngineError> {
     remove_file(path)
 }
 
-pub(crate) fn remove_file(path: &Path) -> Result<(), EngineError> {
+fn remove_file(path: &Path) -> Result<(), EngineError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(SysError::new("remove", path.display().to_string(), error).into())
