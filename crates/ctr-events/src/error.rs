@@ -2,7 +2,7 @@
 
 use ctr_sys::SysError;
 
-use crate::Cursor;
+use crate::{Cursor, is_busy};
 
 /// What can go wrong with the journal.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,11 @@ pub enum EventError {
 }
 
 impl EventError {
+    /// Whether the database stayed busy for the whole of the bounded wait.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if is_busy(source))
+    }
+
     pub(crate) fn invalid(what: &'static str, value: &str, why: impl Into<String>) -> Self {
         Self::Invalid {
             what,

@@ -12,6 +12,8 @@ use crate::{Cursor, EventError};
 pub const EXIT_CODE: &str = "containerExitCode";
 /// The attribute that is there (with the value "true") when what ended was killed for want of memory.
 pub const OOM_KILLED: &str = "oomKilled";
+/// The attribute of an event of kind `exec` or `exec_died` that says which exec session it is about.
+pub const EXEC_ID: &str = "execID";
 
 /// What kind of thing something happened to. The texts belong to the version of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::error::Context;
 use crate::wake::{Watch, Woken};
-use crate::{Cursor, Event, EventError, Filter, Reader, open_database};
+use crate::{Cursor, Event, EventError, Filter, Reader, open_database, retry_while_busy};
 
 /// How long a look at the journal waits when the database is busy. Readers only wait for another process that is just
 /// setting up the shared index.
@@ -56,13 +56,20 @@ impl Follow {
     /// waiting for the wake file meets.
     pub fn next(&mut self, deadline: Deadline) -> Result<Option<Event>, EventError> {
         loop {
-            if let Some(event) = self.reader.next(&self.connection)? {
+            if let Some(event) = self.look()? {
                 return Ok(Some(event));
             }
             if self.watch.wait(None, deadline)? == Woken::TimedOut {
                 return Ok(None);
             }
         }
+    }
+
+    fn look(&mut self) -> Result<Option<Event>, EventError> {
+        let deadline = Deadline::after(BUSY);
+        retry_while_busy(deadline, EventError::is_busy, |_| {
+            self.reader.next(&self.connection)
+        })
     }
 
     /// Where to resume: after the last event that [`Follow::next`] returned or passed over.

@@ -27,9 +27,11 @@ mod journal;
 mod reader;
 mod wake;
 
-pub use database::{open_database, wait_when_busy};
+pub use database::{is_busy, open_database, retry_while_busy, wait_when_busy};
 pub use error::EventError;
-pub use event::{Actor, EXIT_CODE, Event, EventKind, NewEvent, OOM_KILLED, Subject, SubjectKind};
+pub use event::{
+    Actor, EXEC_ID, EXIT_CODE, Event, EventKind, NewEvent, OOM_KILLED, Subject, SubjectKind,
+};
 pub use filter::Filter;
 pub use follow::Follow;
 pub use journal::{Cursor, Journal, Page};

@@ -71,11 +71,12 @@ pub enum StateError {
     /// A lock was held by somebody else for the whole of the bounded wait.
     #[error("{what} is locked{}, waited {:.1} s", holder_text(holder.as_ref()), waited.as_secs_f64())]
     Busy {
-        /// The container or the database, in words.
+        /// The container or the database, in words; for the database with what was being done and SQLite's answer with its extended
+        /// code.
         what: String,
         /// Who holds the lock, by its own words, when it can be named.
         holder: Option<LockHolder>,
-        /// How long was waited.
+        /// How long was really waited, by the clock.
         waited: Duration,
     },
     /// The status of the container does not allow this.

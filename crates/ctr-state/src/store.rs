@@ -4,6 +4,7 @@ mod copy;
 mod create;
 mod database;
 mod open;
+mod publish;
 mod read;
 
 pub use create::NewContainer;
@@ -13,14 +14,15 @@ pub(crate) use read::dependents;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ctr_events::{Journal, NewEvent, touch};
+use ctr_events::{Journal, NewEvent, retry_while_busy, touch};
+use ctr_sys::Deadline;
 use rusqlite::{Connection, Transaction};
 
 use crate::error::Context;
 use crate::{ContainerId, StateError, ledger};
-use database::{Database, is_busy};
+use database::{Database, busy_answer, is_busy};
 
 /// How many events are kept unless a configuration says otherwise. About 400 bytes each.
 pub const KEEP_EVENTS: u64 = 10_000;
@@ -98,34 +100,39 @@ impl Store {
         change: impl FnOnce(&Transaction<'_>) -> Result<T, StateError>,
     ) -> Result<T, StateError> {
         let mut database = self.database();
+        let begin = Instant::now();
         let result = database
             .ensure_live(&self.config, self.config.busy)
             .and_then(|()| {
-                let transaction = database.begin(operation, durability)?;
+                let deadline = Deadline::after(self.config.busy);
+                let transaction = database.begin(operation, durability, deadline)?;
                 let result = change(&transaction)?;
                 self.append(&transaction, events)?;
                 transaction.commit().context(operation)?;
                 Ok(result)
             });
         drop(database);
-        let result = result.map_err(|error| name_busy(&self.config, error))?;
+        let result = result.map_err(|error| name_busy(&self.config, begin, error))?;
         // The change is committed: failing now would say the opposite. Followers learn of it with the next one.
         touch(&self.config.wake).ok();
         Ok(result)
     }
 
-    /// Runs `query` on the connection. Takes no lock that a writer holds.
+    /// Runs `query` on the connection, and again when another connection is in its way. Takes no lock that a writer holds.
     pub(crate) fn read<T>(
         &self,
-        query: impl FnOnce(&Connection) -> Result<T, StateError>,
+        mut query: impl FnMut(&Connection) -> Result<T, StateError>,
     ) -> Result<T, StateError> {
         let mut database = self.database();
+        let begin = Instant::now();
         match database.ensure_live(&self.config, Duration::ZERO) {
             // Still blocked, so the copy is still what was last committed.
             Err(error) if is_busy(&error) => {}
             other => other?,
         }
-        query(database.connection()).map_err(|error| name_busy(&self.config, error))
+        let deadline = Deadline::after(self.config.busy);
+        retry_while_busy(deadline, is_busy, |_| query(database.connection()))
+            .map_err(|error| name_busy(&self.config, begin, error))
     }
 
     fn database(&self) -> MutexGuard<'_, Database> {
@@ -145,14 +152,29 @@ impl Store {
     }
 }
 
-/// A database that stayed busy is something a caller can wait for, unlike other refusals of SQLite.
-fn name_busy(config: &StoreConfig, error: StateError) -> StateError {
-    if !is_busy(&error) {
-        return error;
+/// A database that stayed busy is something a caller can wait for, unlike other refusals of SQLite. It was waited for since `begin`.
+fn name_busy(config: &StoreConfig, begin: Instant, error: StateError) -> StateError {
+    let waited = begin.elapsed();
+    if let StateError::Busy { what, holder, .. } = error {
+        return StateError::Busy {
+            what,
+            holder,
+            waited,
+        };
     }
+    let Some((operation, answer)) = busy_answer(&error) else {
+        return error;
+    };
+    // The extended code tells what was in the way: the text is the same for several of them.
+    let code = answer
+        .sqlite_extended_error_code()
+        .map_or_else(String::new, |code| format!("SQLite code {code}, "));
     StateError::Busy {
-        what: format!("the database {}", config.database.display()),
+        what: format!(
+            "the database {} ({operation}: {code}{answer})",
+            config.database.display()
+        ),
         holder: None,
-        waited: config.busy,
+        waited,
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ctr_events::open_database;
-use ctr_sys::{SysError, SysResult, create_private_dir, remove_tree};
+use ctr_sys::{Deadline, SysError, SysResult, create_private_dir, remove_tree};
 
 use super::StoreConfig;
 use super::database::{Database, Origin, is_busy};
@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Connects to the database or, when it is blocked, to a copy of it.
 pub(super) fn connect(config: &StoreConfig) -> Result<Database, StateError> {
-    match Database::live(config, config.busy.min(PATIENCE)) {
+    let deadline = Deadline::after(config.busy);
+    match Database::live(config, config.busy.min(PATIENCE), deadline) {
         Err(error) if is_busy(&error) => {}
         other => return other,
     }
@@ -36,9 +37,12 @@ pub(super) fn connect(config: &StoreConfig) -> Result<Database, StateError> {
     remove_tree(&directory)?;
     let copied = copied?;
     // If the database lets us in now, then it may have been written to while it was copied.
-    match (Database::live(config, Duration::ZERO), copied) {
+    match (Database::live(config, Duration::ZERO, deadline), copied) {
         (Err(error), Some(copy)) if is_busy(&error) => Ok(copy),
-        (Err(error), None) if is_busy(&error) => Database::live(config, config.busy),
+        (Err(error), None) if is_busy(&error) => {
+            let left = deadline.remaining().unwrap_or(config.busy);
+            Database::live(config, left, deadline)
+        }
         (live, _) => live,
     }
 }

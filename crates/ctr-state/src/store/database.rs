@@ -1,9 +1,14 @@
 //! The connection: live, or to a copy while the live database is blocked.
 
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
-use ctr_events::{open_database, wait_when_busy};
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use ctr_events::{EventError, open_database, retry_while_busy, wait_when_busy};
+use ctr_sys::{Deadline, SysError};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 
 use super::{Durability, StoreConfig};
 use crate::StateError;
@@ -42,21 +47,30 @@ impl Database {
         }
     }
 
-    /// Connects to the database, waiting at most `busy` to get in, and brings it up to date.
-    pub(super) fn live(config: &StoreConfig, busy: Duration) -> Result<Self, StateError> {
-        let mut connection = open_database(&config.database, busy)
+    /// Connects to the database, waiting at most `entry` to get in, and brings it up to date until the deadline.
+    pub(super) fn live(
+        config: &StoreConfig,
+        entry: Duration,
+        deadline: Deadline,
+    ) -> Result<Self, StateError> {
+        let mut connection = open_database(&config.database, entry)
             .and_then(|connection| {
                 connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
                 Ok(connection)
             })
             .context("open the database")?;
-        if schema::age(&connection)? == Age::Older {
-            wait_when_busy(&mut connection, config.busy).context("open the database")?;
-            use_wal(&connection)?;
-            schema::migrate(&mut connection, (config.clock)())?;
-        } else if busy != config.busy {
-            wait_when_busy(&mut connection, config.busy).context("open the database")?;
+        let age = retry_while_busy(Deadline::after(entry), is_busy, |_| {
+            schema::age(&connection)
+        })?;
+        if age == Age::Older {
+            retry_while_busy(deadline, is_busy, |left| {
+                let _turn = take_turn(&config.database)?;
+                wait_when_busy(&mut connection, left).context(SET_UP)?;
+                use_wal(&connection)?;
+                schema::migrate(&mut connection, (config.clock)())
+            })?;
         }
+        wait_when_busy(&mut connection, config.busy).context("open the database")?;
         Ok(Self::new(connection, Origin::Live))
     }
 
@@ -64,10 +78,10 @@ impl Database {
     pub(super) fn ensure_live(
         &mut self,
         config: &StoreConfig,
-        busy: Duration,
+        entry: Duration,
     ) -> Result<(), StateError> {
         if self.origin == Origin::Copy {
-            *self = Self::live(config, busy)?;
+            *self = Self::live(config, entry, Deadline::after(config.busy))?;
         }
         Ok(())
     }
@@ -81,11 +95,17 @@ impl Database {
         &mut self,
         operation: &'static str,
         durability: Durability,
+        deadline: Deadline,
     ) -> Result<Transaction<'_>, StateError> {
-        self.set_synchronous(durability).context(operation)?;
-        self.connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .context(operation)
+        retry_while_busy(deadline, is_busy, |_| {
+            self.set_synchronous(durability).context(operation)
+        })?;
+        // The borrow of `self` is what keeps transactions from being nested; a checked one could not be tried twice.
+        let connection = &self.connection;
+        retry_while_busy(deadline, is_busy, |_| {
+            Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+                .context(operation)
+        })
     }
 
     /// With a WAL, "normal" commits without a sync and "full" syncs the WAL. SQLite takes the setting between transactions
@@ -103,21 +123,55 @@ impl Database {
     }
 }
 
-/// Whether the database stayed locked for the whole of the bounded wait. SQLite has a word of its own for the case that
-/// another process does not get on with setting up the shared memory, after a wait of its own of 10 s.
+/// Whether another connection was in the way, or somebody who sets up the database.
 pub(super) fn is_busy(error: &StateError) -> bool {
-    let StateError::Database { source, .. } = error else {
-        return false;
+    matches!(error, StateError::Busy { .. }) || busy_answer(error).is_some()
+}
+
+/// What was being done when another connection was in the way, and what SQLite said.
+pub(super) fn busy_answer(error: &StateError) -> Option<(&'static str, &rusqlite::Error)> {
+    let (StateError::Database { operation, source }
+    | StateError::Events(EventError::Database { operation, source })) = error
+    else {
+        return None;
     };
-    matches!(
-        source.sqlite_error_code(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::FileLockingProtocolFailed)
-    )
+    ctr_events::is_busy(source).then_some((*operation, source))
+}
+
+const SET_UP: &str = "set up the database";
+
+/// Excludes other processes from setting up the database, for as long as the descriptor is open: a lock on its directory, which dies with
+/// its holder and leaves no file.
+///
+/// SQLite alone would not do. Of several connections that switch a database to a WAL it lets one have its way and turns the others off
+/// without a wait, and those that come back at once keep that one from the exclusive lock it needs.
+///
+/// # Errors
+/// [`StateError::Busy`] when it is another's turn, which is not waited for here.
+fn take_turn(database: &Path) -> Result<OwnedFd, StateError> {
+    // `parent` of a bare name is the empty path.
+    let directory = match database.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) | None => Path::new("."),
+    };
+    let refused =
+        |errno: Errno| SysError::new("lock", directory.display().to_string(), errno.into());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(directory, flags, Mode::empty()).map_err(refused)?;
+    match rustix::fs::flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(opened),
+        Err(Errno::WOULDBLOCK) => Err(StateError::Busy {
+            what: format!("the setting up of the database {}", database.display()),
+            holder: None,
+            waited: Duration::ZERO,
+        }),
+        Err(errno) => Err(refused(errno).into()),
+    }
 }
 
 /// The setting stays with the file, so only a new one needs it.
 fn use_wal(connection: &Connection) -> Result<(), StateError> {
-    let operation = "set up the database";
+    let operation = SET_UP;
     let mode: String = connection
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
         .context(operation)?;
@@ -137,7 +191,9 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         let mut database = Database::new(connection, Origin::Live);
         let mut check = |durability, level: u32| {
-            let transaction = database.begin("test", durability).unwrap();
+            let transaction = database
+                .begin("test", durability, Deadline::never())
+                .unwrap();
             let found: u32 = transaction
                 .query_row("PRAGMA synchronous", [], |row| row.get(0))
                 .unwrap();

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use ctr_sys::{FilesystemKind, SysError, SysResult, create_private_dir, filesystem_kind};
 use rustix::fs::{CWD, FileType, Mode};
@@ -21,10 +22,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StateError::NewerSchema`], with nothing changed, for the database of a newer program; [`StateError::Sys`] when
-    /// the file cannot be trusted or made; [`StateError::Busy`] when another process migrates it for too long.
+    /// the file cannot be trusted or made; [`StateError::Busy`] when another process sets it up or migrates it for too long.
     pub fn open(config: StoreConfig) -> Result<Self, StateError> {
         ensure_file(&config.database)?;
-        let busy = |error| name_busy(&config, error);
+        let begin = Instant::now();
+        let busy = |error| name_busy(&config, begin, error);
         let database = Mutex::new(copy::connect(&config).map_err(busy)?);
         Ok(Self {
             database,

@@ -4,6 +4,7 @@
     reason = "a helper of a test fails by panicking, as the test itself does"
 )]
 
+mod busy;
 mod concurrency;
 mod lock;
 mod migration;

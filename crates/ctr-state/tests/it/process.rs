@@ -9,7 +9,7 @@ use std::time::Duration;
 use ctr_events::{EventKind, open_database};
 use ctr_state::{ContainerId, Durability, StateError, Store};
 use ctr_sys::{Child, ExitStatus, Launch, Signal, Stdio};
-use rusqlite::TransactionBehavior;
+use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{config_at, create, database_at, event, patience};
 
@@ -24,6 +24,8 @@ pub(crate) enum Role {
     Write,
     /// Keeps everybody out of the database, readers too.
     Block,
+    /// Makes an empty database and stays at the point of setting it up where nobody else may begin to.
+    SetUp,
     /// Holds the lock of the container.
     Hold,
     /// Creates a container called "one" and says "won" or "lost".
@@ -33,9 +35,10 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Write,
         Self::Block,
+        Self::SetUp,
         Self::Hold,
         Self::Create,
         Self::Save,
@@ -45,6 +48,7 @@ impl Role {
         match self {
             Self::Write => "write",
             Self::Block => "block",
+            Self::SetUp => "set-up",
             Self::Hold => "hold",
             Self::Create => "create",
             Self::Save => "save",
@@ -104,6 +108,24 @@ impl Process {
         }
     }
 
+    /// Returns when it has the file open or has ended.
+    pub(crate) fn await_open(&self, path: &Path) {
+        let descriptors = format!("/proc/{}/fd", self.pid());
+        let deadline = patience();
+        loop {
+            let entries = std::fs::read_dir(&descriptors).unwrap();
+            // One that is closed meanwhile has no link any more; one that has ended has no descriptor at all.
+            let links: Vec<PathBuf> = entries
+                .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+                .collect();
+            if links.is_empty() || links.iter().any(|link| link == path) {
+                return;
+            }
+            assert!(!deadline.expired(), "it does not open {}", path.display());
+            std::thread::yield_now();
+        }
+    }
+
     pub(crate) fn kill(self) {
         self.child.kill(Signal::KILL).unwrap();
         self.child.wait().unwrap();
@@ -149,6 +171,7 @@ fn role() {
     match role.unwrap() {
         Role::Write => write(&directory),
         Role::Block => block(&directory),
+        Role::SetUp => set_up(&directory),
         Role::Hold => hold(&directory, &id.parse().unwrap()),
         Role::Create => create_one(&directory),
         Role::Save => save(&directory, &id.parse().unwrap()),
@@ -173,6 +196,16 @@ fn block(directory: &Path) {
         .unwrap();
     connection
         .query_row("SELECT count(*) FROM container", [], |_| Ok(()))
+        .unwrap();
+    await_release();
+}
+
+fn set_up(directory: &Path) {
+    let database = database_at(directory);
+    ctr_sys::create_private_dir(database.parent().unwrap()).unwrap();
+    let mut connection = Connection::open(&database).unwrap();
+    let _reserved = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
         .unwrap();
     await_release();
 }
