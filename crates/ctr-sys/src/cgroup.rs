@@ -8,8 +8,10 @@
 //! machine is idle. A single-threaded process that writes `0` to `tasks` (version 1), or is cloned into the group (version 2),
 //! does not pay it.
 
+mod kill;
 mod oom;
 mod remove;
+mod session;
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -17,12 +19,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::deadline::Deadline;
 use crate::error::{Context, SysError, SysResult};
 use crate::kernel_file;
 use crate::mount::parse_mountinfo;
-use crate::pidref::PidRef;
-use crate::signal::Signal;
+
+pub use session::SessionGroup;
 
 /// Which arrangement of hierarchies the machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub(crate) enum Version {
 #[derive(Clone, Debug)]
 pub struct Cgroups {
     mounts: Vec<(Version, PathBuf)>,
+    /// Which of them has the freezer of version 1.
+    freezer: Option<PathBuf>,
 }
 
 const ROOT: &str = "/sys/fs/cgroup";
@@ -80,16 +83,22 @@ impl Cgroups {
         let table = "/proc/self/mountinfo";
         let text = kernel_file::read_text(table).context("read", || table.to_owned())?;
         let mut mounts = Vec::new();
+        let mut freezer = None;
         for entry in parse_mountinfo(&text) {
             let version = match entry.fs_type.as_str() {
                 "cgroup" => Version::One,
                 "cgroup2" => Version::Two,
                 _ => continue,
             };
+            if !entry.mount_point.starts_with(ROOT) {
+                continue;
+            }
+            let mut controllers = entry.super_options.split(',');
+            if version == Version::One && controllers.any(|name| name == "freezer") {
+                freezer = Some(entry.mount_point.clone());
+            }
             // A mount stacked on another shows once: only the upper one can be reached.
-            if entry.mount_point.starts_with(ROOT)
-                && !mounts.contains(&(version, entry.mount_point.clone()))
-            {
+            if !mounts.contains(&(version, entry.mount_point.clone())) {
                 mounts.push((version, entry.mount_point));
             }
         }
@@ -100,7 +109,7 @@ impl Cgroups {
                 "no cgroup hierarchy is mounted there",
             ));
         }
-        Ok(Self { mounts })
+        Ok(Self { mounts, freezer })
     }
 
     /// The arrangement.
@@ -221,37 +230,6 @@ impl Cgroups {
             .map(|(_, directory)| directory.join(file));
         files.find(|control| control.exists())
     }
-
-    /// Kills every process of the group, frozen or not, and waits for them; true when none is left at the deadline.
-    ///
-    /// # Errors
-    /// When a group cannot be read or a process not be signalled.
-    pub fn kill_all(&self, path: &str, deadline: Deadline) -> SysResult<bool> {
-        loop {
-            let pids = self.processes(path)?;
-            let mut held = Vec::new();
-            for pid in pids {
-                if let Some(process) = PidRef::capture(pid)? {
-                    held.push(process);
-                }
-            }
-            if held.is_empty() {
-                return Ok(true);
-            }
-            // Read again now that they are held: a pid that was reused in between belongs to somebody outside.
-            let members = self.processes(path)?;
-            held.retain(|process| members.contains(&process.stamp().pid));
-            for process in &held {
-                process.signal(Signal::KILL)?;
-            }
-            self.thaw_for_death(path)?;
-            for process in &held {
-                if !process.wait(deadline)? {
-                    return Ok(false);
-                }
-            }
-        }
-    }
 }
 
 fn create(directory: &Path) -> SysResult<()> {
@@ -310,7 +288,7 @@ fn collect_processes(directory: &Path, pids: &mut Vec<i32>) -> SysResult<()> {
     Ok(())
 }
 
-fn children(directory: &Path) -> SysResult<Vec<PathBuf>> {
+pub(crate) fn children(directory: &Path) -> SysResult<Vec<PathBuf>> {
     let name = || directory.display().to_string();
     // Each group below is a link more than the two that every directory has; most groups have none.
     if rustix::fs::stat(directory).is_ok_and(|found| found.st_nlink == 2) {

@@ -40,6 +40,7 @@ mod pidref;
 mod poll;
 mod process;
 mod protect;
+mod random;
 mod raw;
 mod raw_mount;
 mod replace;
@@ -50,7 +51,7 @@ mod time;
 mod tree;
 
 pub use boot::BootId;
-pub use cgroup::{CgroupMode, Cgroups};
+pub use cgroup::{CgroupMode, Cgroups, SessionGroup};
 pub use child::{Child, ExitStatus, reap_any};
 pub use deadline::Deadline;
 pub use error::{SysError, SysResult};
@@ -72,6 +73,7 @@ pub use process::{
     set_subreaper, set_umask,
 };
 pub use protect::{go_on_protected, protected_executable};
+pub use random::random_id;
 pub use replace::{Sync, create_private_dir, replace_file, sync_directory};
 pub use root::{FileKind, Metadata, Root};
 pub use signal::{Signal, SignalFd, SignalInfo, UnknownSignal};

@@ -81,21 +81,29 @@ impl PidRef {
     /// # Errors
     /// When `/proc` cannot be read or descriptors are short.
     pub fn capture(pid: i32) -> SysResult<Option<Self>> {
+        Ok(Self::capture_child(pid)?.filter(Self::is_alive))
+    }
+
+    /// As [`PidRef::capture`], but a process that has ended and that nobody has reaped yet (a zombie) is returned as well: it is not alive
+    /// then, and [`PidRef::reap`] gives its status. `None`: there is no such process.
+    ///
+    /// Only right for a child of the calling process that was not reaped: nothing else keeps the pid from having been reused.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read or descriptors are short.
+    pub fn capture_child(pid: i32) -> SysResult<Option<Self>> {
         let Some(fd) = open_pidfd(pid)? else {
             return Ok(None);
         };
-        // The pidfd came first: if the process with that pid still lives now, it is the one behind the descriptor.
-        let Some(stat) = read_stat(pid)? else {
-            return Ok(None);
-        };
-        let found = Self {
+        // The pidfd came first: if the process with that pid still exists now, it is the one behind the descriptor.
+        let stat = read_stat(pid)?;
+        Ok(stat.map(|stat| Self {
             stamp: PidStamp {
                 pid,
                 start_time: stat.start_time,
             },
             fd,
-        };
-        Ok(found.is_alive().then_some(found))
+        }))
     }
 
     /// The identity to write down.

@@ -8,6 +8,7 @@
 )]
 
 mod other_process;
+mod sessions;
 
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -34,7 +35,10 @@ fn main() {
         ("a victim of its memory limit counts", memory_limit),
         ("a victim in a group below counts", memory_limit_above),
     ];
-    let tests = tests.iter().chain(&other_process::TESTS);
+    let tests = tests
+        .iter()
+        .chain(&other_process::TESTS)
+        .chain(&sessions::TESTS);
     let mut passed = 0;
     for (name, test) in tests {
         passed += 1;
