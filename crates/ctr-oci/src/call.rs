@@ -4,6 +4,7 @@
 //! are checked here, paths must be absolute, signals are numbers.
 
 use std::ffi::OsString;
+use std::os::fd::RawFd;
 use std::path::Path;
 
 use ctr_sys::Signal;
@@ -24,21 +25,34 @@ impl<'a> RuntimeId<'a> {
     /// # Errors
     /// [`OciError::Invalid`].
     pub fn new(id: &'a str) -> Result<Self, OciError> {
-        let refuse = |why| Err(OciError::invalid("container id", id, why));
-        if id.is_empty() || id.len() > MAX_ID {
-            return refuse("it must have 1 to 255 characters");
-        }
-        if id.starts_with(['-', '.']) {
-            return refuse("it must not begin with - or .");
-        }
-        if !id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_+-.".contains(&b))
-        {
-            return refuse("only letters, digits and _ + - . are allowed");
-        }
+        check_name("container id", id)?;
         Ok(Self(id))
     }
+}
+
+/// Checks the name of a control group below that of a container, for what is one path component and no option: the rules of [`RuntimeId`].
+///
+/// # Errors
+/// [`OciError::Invalid`].
+pub fn check_group_name(name: &str) -> Result<(), OciError> {
+    check_name("control group name", name)
+}
+
+fn check_name(what: &'static str, id: &str) -> Result<(), OciError> {
+    let refuse = |why| Err(OciError::invalid(what, id, why));
+    if id.is_empty() || id.len() > MAX_ID {
+        return refuse("it must have 1 to 255 characters");
+    }
+    if id.starts_with(['-', '.']) {
+        return refuse("it must not begin with - or .");
+    }
+    if !id
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"_+-.".contains(&b))
+    {
+        return refuse("only letters, digits and _ + - . are allowed");
+    }
+    Ok(())
 }
 
 /// The flags before the verb that say where the runtime keeps its state and writes its log.
@@ -93,6 +107,10 @@ pub enum RuntimeCall<'a> {
         pid_file: &'a Path,
         /// The socket that receives the terminal's master.
         console_socket: Option<&'a Path>,
+        /// The group below that of the container that it is made in.
+        cgroup: Option<&'a str>,
+        /// The highest number of a descriptor that it gets: it gets all from 3 to this one. 2 for none beside its streams.
+        last_fd: RawFd,
     },
     /// Freezes the processes.
     Pause {
@@ -171,12 +189,23 @@ impl RuntimeCall<'_> {
                 process,
                 pid_file,
                 console_socket,
+                cgroup,
+                last_fd,
             } => {
                 argv.verb("exec", flags)?.word("--detach");
                 argv.path("--process", "process file", process)?;
                 argv.path("--pid-file", "pid file", pid_file)?;
                 if let Some(socket) = console_socket {
                     argv.path("--console-socket", "console socket", socket)?;
+                }
+                if let Some(group) = cgroup {
+                    check_group_name(group)?;
+                    argv.word("--cgroup");
+                    argv.word(group);
+                }
+                if last_fd > 2 {
+                    argv.word("--preserve-fds");
+                    argv.word(&(last_fd - 2).to_string());
                 }
                 argv.word(id.0);
             }
@@ -258,112 +287,4 @@ impl Argv {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(call: RuntimeCall<'_>, expected: &str) {
-        let flags = GlobalFlags {
-            root: Path::new("/run/ctr/run/c1/runtime"),
-            log: Path::new("/run/ctr/l"),
-        };
-        let argv = call.argv(flags).unwrap();
-        let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
-        let common = "--root /run/ctr/run/c1/runtime --log /run/ctr/l --log-format json ";
-        assert_eq!(words.join(" "), expected.replace("GLOBAL ", common));
-    }
-
-    #[test]
-    fn command_lines() {
-        let id = RuntimeId::new("c1").unwrap();
-        let (bundle, pid_file) = (Path::new("/b"), Path::new("/p"));
-        let create = RuntimeCall::Create {
-            id,
-            bundle,
-            pid_file,
-            console_socket: None,
-        };
-        check(create, "GLOBAL create --bundle /b --pid-file /p c1");
-        let create = RuntimeCall::Create {
-            id,
-            bundle,
-            pid_file,
-            console_socket: Some(Path::new("/s")),
-        };
-        check(
-            create,
-            "GLOBAL create --bundle /b --pid-file /p --console-socket /s c1",
-        );
-        check(RuntimeCall::Start { id }, "GLOBAL start c1");
-        check(RuntimeCall::State { id }, "GLOBAL state c1");
-        let kill = |signal, scope| RuntimeCall::Kill { id, signal, scope };
-        check(kill(Signal::TERM, KillScope::Init), "GLOBAL kill c1 15");
-        check(kill(Signal::KILL, KillScope::All), "GLOBAL kill --all c1 9");
-        let delete = |mode| RuntimeCall::Delete { id, mode };
-        check(delete(DeleteMode::Stopped), "GLOBAL delete c1");
-        check(delete(DeleteMode::Force), "GLOBAL delete --force c1");
-        let exec = |console_socket| RuntimeCall::Exec {
-            id,
-            process: Path::new("/j"),
-            pid_file,
-            console_socket,
-        };
-        let plain = "GLOBAL exec --detach --process /j --pid-file /p c1";
-        check(exec(None), plain);
-        let console = "GLOBAL exec --detach --process /j --pid-file /p --console-socket /s c1";
-        check(exec(Some(Path::new("/s"))), console);
-        check(RuntimeCall::Pause { id }, "GLOBAL pause c1");
-        check(RuntimeCall::Resume { id }, "GLOBAL resume c1");
-        check(RuntimeCall::Processes { id }, "GLOBAL ps --format json c1");
-        assert_eq!(RuntimeQuery::Features.argv(), ["features"]);
-        assert_eq!(RuntimeQuery::Version.argv(), ["--version"]);
-    }
-
-    #[test]
-    fn ids_cannot_be_options_or_paths() {
-        for good in ["c1", "a_b+c-d.e", &"a".repeat(255)] {
-            assert!(RuntimeId::new(good).is_ok(), "{good}");
-        }
-        let bad = [
-            "",
-            "-x",
-            "--root=/",
-            ".",
-            "..",
-            "../x",
-            "a/b",
-            "a b",
-            "a\nb",
-            "a\0b",
-            "$(x)",
-            "ü",
-            &"a".repeat(256),
-        ];
-        for id in bad {
-            assert!(RuntimeId::new(id).is_err(), "{id:?}");
-        }
-    }
-
-    #[test]
-    fn relative_paths_are_refused() {
-        let id = RuntimeId::new("c1").unwrap();
-        let absolute = Path::new("/x");
-        let relative = Path::new("-o");
-        let flags = |root, log| GlobalFlags { root, log };
-        for flags in [flags(relative, absolute), flags(absolute, relative)] {
-            RuntimeCall::Start { id }.argv(flags).unwrap_err();
-        }
-        for (bundle, pid_file, socket) in [
-            (relative, absolute, absolute),
-            (absolute, relative, absolute),
-            (absolute, absolute, relative),
-        ] {
-            let create = RuntimeCall::Create {
-                id,
-                bundle,
-                pid_file,
-                console_socket: Some(socket),
-            };
-            create.argv(flags(absolute, absolute)).unwrap_err();
-        }
-    }
-}
+mod tests;

@@ -10,26 +10,29 @@ mod verbs;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
-use ctr_sys::{Deadline, ExitStatus, Launch, OutputLimits, Stdio, SysError, SysResult};
+use ctr_sys::{CgroupMode, Deadline, ExitStatus, Launch, OutputLimits, Stdio, SysError, SysResult};
 
-use crate::call::{GlobalFlags, RuntimeCall, RuntimeId, RuntimeQuery};
+use crate::call::{GlobalFlags, RuntimeCall, RuntimeId, RuntimeQuery, check_group_name};
 use crate::call_log::CallLog;
-use crate::console::{self, ConsoleSocket};
+use crate::console::ConsoleSocket;
 use crate::error::OciError;
 use crate::failure::{FailureKind, RuntimeFailure};
 use crate::find::check_runtime;
 use crate::reply::RuntimeReply;
-use crate::runtime::{StdioFds, Target};
+use crate::runtime::{PreservedFd, StdioFds, Target};
 
 /// Where a runtime finds its own helpers when the caller names no other path.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Bytes kept of each stream of a call: more than any runtime's `features` or `state` answer.
 const OUTPUT_BYTES: usize = 1024 * 1024;
+
+/// The first descriptor that is not a standard stream.
+const FIRST_PRESERVED: RawFd = 3;
 
 /// One configured runtime program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +91,7 @@ struct Handed<'a> {
     pid_file: &'a Path,
     stdio: StdioFds<'a>,
     console: Option<&'a ConsoleSocket>,
+    preserved: &'a [PreservedFd<'a>],
 }
 
 struct Ended {
@@ -239,9 +243,23 @@ impl CliRuntime {
         &self,
         operation: &str,
         path: Option<&Path>,
+        last_fd: RawFd,
     ) -> Result<Option<ConsoleSocket>, RuntimeFailure> {
-        let socket = path.map(ConsoleSocket::open).transpose();
-        socket.map_err(|error| self.failed(operation, &error))
+        let socket = path.map(|path| ConsoleSocket::open(path, last_fd));
+        socket
+            .transpose()
+            .map_err(|error| self.failed(operation, &error))
+    }
+
+    /// The group that the runtime is told of. With version 1 of the control groups runtimes differ in how they are told, and one of them puts
+    /// the process into the root of every hierarchy that lacks the group: there none is.
+    fn sub_group<'a>(&self, group: Option<&'a str>) -> Result<Option<&'a str>, RuntimeFailure> {
+        let Some(group) = group else {
+            return Ok(None);
+        };
+        check_group_name(group).map_err(|error| self.refused("exec", &error))?;
+        let unified = CgroupMode::is_unified().map_err(|error| self.failed("exec", &error))?;
+        Ok(unified.then_some(group))
     }
 
     /// A call that has no answer but its success.
@@ -302,22 +320,36 @@ fn collected(launch: Launch, deadline: Deadline) -> SysResult<Option<Ended>> {
     }))
 }
 
+fn copy_of(fd: BorrowedFd<'_>) -> SysResult<OwnedFd> {
+    let copy = fd.try_clone_to_owned();
+    copy.map_err(|error| SysError::new("duplicate", "a descriptor for the container", error))
+}
+
+/// Runtimes want all descriptors up to the highest to be open: those in between have nothing to read.
+fn preserve(mut launch: Launch, preserved: &[PreservedFd<'_>]) -> SysResult<Launch> {
+    let Some(last) = preserved.last() else {
+        return Ok(launch);
+    };
+    let null = File::open("/dev/null");
+    let null = null.map_err(|error| SysError::new("open", "/dev/null", error))?;
+    for number in FIRST_PRESERVED..=last.number {
+        let kept = preserved.iter().find(|kept| kept.number == number);
+        let fd = kept.map_or(null.as_fd(), |kept| kept.fd);
+        launch = launch.fd(number, copy_of(fd)?);
+    }
+    Ok(launch)
+}
+
 fn handed_over(launch: Launch, deadline: Deadline, handed: Handed<'_>) -> SysResult<Option<Ended>> {
     let stdio = handed.stdio;
-    let own = |fd: BorrowedFd<'_>| {
-        let copy = fd.try_clone_to_owned();
-        copy.map_err(|error| {
-            SysError::new("duplicate", "a standard stream of the container", error)
-        })
-    };
-    let launch = match handed.console {
-        Some(console) => launch.fd(console::DIRECTORY, own(console.as_fd())?),
-        None => launch,
-    };
+    let mut launch = preserve(launch, handed.preserved)?;
+    if let Some(console) = handed.console {
+        launch = launch.fd(console.number(), copy_of(console.as_fd())?);
+    }
     let child = launch
-        .stdin(Stdio::Fd(own(stdio.stdin)?))
-        .stdout(Stdio::Fd(own(stdio.stdout)?))
-        .stderr(Stdio::Fd(own(stdio.stderr)?))
+        .stdin(Stdio::Fd(copy_of(stdio.stdin)?))
+        .stdout(Stdio::Fd(copy_of(stdio.stdout)?))
+        .stderr(Stdio::Fd(copy_of(stdio.stderr)?))
         .spawn()?;
     let Some(status) = child.wait_deadline(deadline)? else {
         child.kill_and_wait()?;

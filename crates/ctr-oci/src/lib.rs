@@ -52,7 +52,7 @@ mod version;
 pub use oci_spec::runtime::{Capability, PosixRlimitType, Process, Spec};
 
 pub use bundle::Bundle;
-pub use call::{GlobalFlags, RuntimeCall, RuntimeId, RuntimeQuery};
+pub use call::{GlobalFlags, RuntimeCall, RuntimeId, RuntimeQuery, check_group_name};
 pub use cli_runtime::{CliRuntime, CliRuntimeConfig};
 pub use error::OciError;
 pub use failure::{FailureKind, RuntimeFailure};
@@ -60,12 +60,12 @@ pub use features::{FeatureSummary, RuntimeFeatures};
 pub use find::{RUNTIME_DIRECTORIES, check_runtime, find_runtime};
 pub use reply::RuntimeReply;
 pub use runtime::{
-    CreateCall, Created, DeleteMode, ExecCall, Executed, KillScope, OciRuntime, RuntimeState,
-    RuntimeStatus, StdioFds, Target,
+    CreateCall, Created, DeleteMode, ExecCall, Executed, KillScope, OciRuntime, PreservedFd,
+    RuntimeState, RuntimeStatus, StdioFds, Target,
 };
 pub use spec::{
     Access, BindMount, CgroupNamespace, DEFAULT_CAPABILITIES, DEFAULT_UMASK, HostFacts, Hostname,
-    MASKED_PATHS, Namespace, NetworkNamespace, ProcessBuilder, READONLY_PATHS, Rlimit, SHM_SIZE,
-    SpecBuilder, Terminal, UserIds, capabilities,
+    MASKED_PATHS, Namespace, NetworkNamespace, ProcessBuilder, READONLY_PATHS, Rights, Rlimit,
+    SHM_SIZE, SpecBuilder, Terminal, UnknownCapability, UserIds, capabilities, parse_capability,
 };
 pub use version::{Verdict, version_verdict};

@@ -5,12 +5,13 @@
 //! logs; those belong to other layers. An implementation keeps no state of its own between calls: the runtime's state lives
 //! below [`Target::root`].
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::path::Path;
 
 use ctr_sys::{Deadline, Signal};
 use serde::{Deserialize, Serialize};
 
+use crate::error::OciError;
 use crate::failure::{FailureKind, RuntimeFailure};
 use crate::features::RuntimeFeatures;
 
@@ -61,6 +62,46 @@ pub struct ExecCall<'a> {
     pub stdio: StdioFds<'a>,
     /// As [`CreateCall::console`].
     pub console: Option<&'a Path>,
+    /// The name (one path component) of an existing group directly below the container's, in which the process is to be made: in the version 2 tree of the
+    /// control groups where that is the only one, else in the hierarchy of the freezer. A runtime that cannot do so makes it in the
+    /// container's own group: callers look, and move it.
+    pub cgroup: Option<&'a str>,
+    /// Descriptors that the process gets beside its streams, in ascending order of their numbers, each number once.
+    pub preserved: &'a [PreservedFd<'a>],
+}
+
+/// A descriptor that a process gets beside its standard streams.
+#[derive(Clone, Copy, Debug)]
+pub struct PreservedFd<'a> {
+    /// Its number in the process, 3 to [`PreservedFd::MAX`].
+    pub number: RawFd,
+    /// What is handed over; its own number does not matter.
+    pub fd: BorrowedFd<'a>,
+}
+
+impl PreservedFd<'_> {
+    /// The highest number: most systems give a process no more than 1024 descriptors unless it asks for more, and all numbers below must
+    /// be open for a runtime to hand over one.
+    pub const MAX: RawFd = 1023;
+
+    /// Checks the numbers and returns the highest one, 2 where there are none.
+    ///
+    /// # Errors
+    /// [`OciError::Invalid`] when a number is out of its range, or they do not ascend.
+    pub fn highest(all: &[Self]) -> Result<RawFd, OciError> {
+        let mut last = 2;
+        for kept in all {
+            if !(last + 1..=Self::MAX).contains(&kept.number) {
+                return Err(OciError::invalid(
+                    "number of a preserved descriptor",
+                    kept.number.to_string(),
+                    "the numbers must ascend, from 3 to 1023",
+                ));
+            }
+            last = kept.number;
+        }
+        Ok(last)
+    }
 }
 
 /// The answer of a successful `exec`: the process executes its program.

@@ -11,6 +11,7 @@ mod linux;
 mod mounts;
 mod namespaces;
 mod process;
+mod rights;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -22,9 +23,9 @@ pub use hostname::Hostname;
 pub use linux::{MASKED_PATHS, READONLY_PATHS};
 pub use mounts::{Access, BindMount, SHM_SIZE};
 pub use namespaces::{CgroupNamespace, Namespace, NetworkNamespace};
-pub use process::{
-    DEFAULT_CAPABILITIES, DEFAULT_UMASK, ProcessBuilder, Rlimit, Terminal, UserIds, capabilities,
-};
+pub use process::{DEFAULT_UMASK, ProcessBuilder, Rlimit, Terminal, UserIds};
+
+pub use rights::{DEFAULT_CAPABILITIES, Rights, UnknownCapability, capabilities, parse_capability};
 
 use crate::error::OciError;
 use namespaces::Namespaces;

@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use ctr_oci::{
-    CreateCall, Created, DeleteMode, ExecCall, Executed, KillScope, OciRuntime, RuntimeFailure,
-    RuntimeFeatures, RuntimeState, StdioFds, Target,
+    CreateCall, Created, DeleteMode, ExecCall, Executed, KillScope, OciRuntime, PreservedFd,
+    RuntimeFailure, RuntimeFeatures, RuntimeState, StdioFds, Target,
 };
 use ctr_sys::{Child, Deadline, Signal, SysError, fork_helper};
 use rustix::pipe::PipeFlags;
@@ -72,6 +72,8 @@ impl Builtin {
                 pid_file: Some(call.pid_file),
                 endowment: endowment(call.stdio, call.console),
                 preserved: exec::Preserved::NONE,
+                placed: call.preserved,
+                cgroup: call.cgroup,
             })
         };
         execute().map_err(|error| failure(error, "exec"))
@@ -83,12 +85,14 @@ fn in_helper(
     deadline: Deadline,
     what: &str,
     stdio: StdioFds<'_>,
+    preserved: &[PreservedFd<'_>],
     make: impl FnOnce() -> std::result::Result<i32, RuntimeFailure>,
 ) -> Result<Answer> {
     let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
         .map_err(|errno| SysError::new("make", "a pipe", errno.into()))?;
     let earlier = Earlier::now()?;
-    let keep = [stdio.stdin, stdio.stdout, stdio.stderr, writer.as_fd()];
+    let mut keep = vec![stdio.stdin, stdio.stdout, stdio.stderr, writer.as_fd()];
+    keep.extend(preserved.iter().map(|kept| kept.fd));
     let helper = fork_helper(&keep, || {
         send(
             &writer,
@@ -186,9 +190,13 @@ impl OciRuntime for Builtin {
         call: CreateCall<'_>,
     ) -> std::result::Result<Created, RuntimeFailure> {
         let stdio = call.stdio;
-        let made = in_helper(target.deadline, "creating the container", stdio, || {
-            self.create_here(target, call).map(|Created { pid }| pid)
-        });
+        let made = in_helper(
+            target.deadline,
+            "creating the container",
+            stdio,
+            &[],
+            || self.create_here(target, call).map(|Created { pid }| pid),
+        );
         pid_of(made, "create").map(|pid| Created { pid })
     }
 
@@ -199,7 +207,8 @@ impl OciRuntime for Builtin {
         call: ExecCall<'_>,
     ) -> std::result::Result<Executed, RuntimeFailure> {
         let stdio = call.stdio;
-        let made = in_helper(target.deadline, "executing the process", stdio, || {
+        let (what, preserved) = ("executing the process", call.preserved);
+        let made = in_helper(target.deadline, what, stdio, preserved, || {
             self.exec_here(target, call).map(|Executed { pid }| pid)
         });
         pid_of(made, "exec").map(|pid| Executed { pid })

@@ -82,6 +82,8 @@ fn create_claimed(
         oom_score_adj: process.as_ref().and_then(|process| process.oom_score_adj()),
         joined: None,
         strays,
+        tasks: None,
+        placed: Vec::new(),
     };
     let parentage = order.endowment.parentage;
     let pid = library::call(work, |builder| build(builder, place, parentage))?;

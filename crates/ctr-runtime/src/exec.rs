@@ -1,15 +1,17 @@
 //! `exec`: another process in a container, made in a process that is given up for it: see [`crate::library`].
 
 use std::ops::Range;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use ctr_oci::{Executed, RuntimeStatus, Target};
-use ctr_sys::{CgroupMode, PidRef, Root, Signal, Sync, replace_file};
+use ctr_oci::{Executed, PreservedFd, RuntimeStatus, Target, check_group_name};
+use ctr_sys::{CgroupMode, Cgroups, PidRef, Root, Signal, Sync, SysError, replace_file};
 use libcontainer::container::builder::ContainerBuilder;
 use oci_spec::runtime::Process;
 
 use crate::error::{Result, RuntimeError};
+use crate::executor::Placed;
 use crate::library::{self, BuildError, Endowment, Parentage, Work};
 use crate::record::{ExecDirectory, Record};
 use crate::spec;
@@ -27,6 +29,10 @@ pub(crate) struct Order<'a> {
     pub(crate) pid_file: Option<&'a Path>,
     pub(crate) endowment: Endowment<'a>,
     pub(crate) preserved: Preserved,
+    /// Descriptors that the process gets at these numbers, wherever the calling process has them.
+    pub(crate) placed: &'a [PreservedFd<'a>],
+    /// The group below that of the container that it is made in; `None` for the container's own.
+    pub(crate) cgroup: Option<&'a str>,
 }
 
 /// How many descriptors from 3 on the process inherits from the calling one.
@@ -62,6 +68,7 @@ pub(crate) fn in_this_process(order: Order<'_>) -> Result<Executed> {
     library::require_single_thread("executing a process")?;
     let mut strays = library::open_descriptors()?;
     strays.retain(|fd| !order.preserved.range().contains(fd));
+    let placed = placed(order.placed)?;
     let found = Found::new(order.target)?;
     let (Some(record), Some(init)) = (&found.record, &found.process) else {
         return Err(found.wrong_status()?);
@@ -73,7 +80,7 @@ pub(crate) fn in_this_process(order: Order<'_>) -> Result<Executed> {
             return Err(found.wrong_status()?);
         }
     }
-    let group = group_below(record, init)?;
+    let membership = Membership::of(record, init, order.cgroup)?;
     let mut process = order.process;
     if let Some(first) = found
         .place
@@ -94,10 +101,12 @@ pub(crate) fn in_this_process(order: Order<'_>) -> Result<Executed> {
         oom_score_adj: process.oom_score_adj(),
         joined: found.process,
         strays,
+        tasks: membership.tasks,
+        placed,
     };
     let join = Join {
         directory: &directory,
-        group,
+        group: membership.group,
         parentage: order.endowment.parentage,
         preserved: order.preserved,
     };
@@ -134,6 +143,59 @@ fn root_of(init: &PidRef) -> Result<Root> {
     // The pid may have become somebody else's by then.
     let gone = std::io::Error::from(rustix::io::Errno::SRCH);
     Err(RuntimeError::at("open", &path)(gone))
+}
+
+/// Copies of the descriptors that lie above all numbers that they are to have: none is in the way of another then. Made here, because the
+/// limits of the process itself may be narrow. The originals are strays.
+fn placed(wanted: &[PreservedFd<'_>]) -> Result<Vec<Placed>> {
+    let highest = PreservedFd::highest(wanted)
+        .map_err(|error| RuntimeError::invalid("descriptors to be preserved", error.to_string()))?;
+    let copies = wanted.iter().map(|kept| {
+        let copy = rustix::io::fcntl_dupfd_cloexec(kept.fd, highest + 1);
+        let copy = copy
+            .map_err(|errno| SysError::new("copy", "a descriptor to be preserved", errno.into()))?;
+        Ok(Placed {
+            source: Arc::new(copy),
+            number: kept.number,
+        })
+    });
+    copies.collect()
+}
+
+/// Where the process goes among the control groups.
+struct Membership {
+    /// Below the container's group, for the library.
+    group: Option<String>,
+    /// For the process itself.
+    tasks: Option<OwnedFd>,
+}
+
+impl Membership {
+    fn of(record: &Record, init: &PidRef, wanted: Option<&str>) -> Result<Self> {
+        let Some(wanted) = wanted else {
+            let group = group_below(record, init)?;
+            return Ok(Self { group, tasks: None });
+        };
+        check_group_name(wanted)
+            .map_err(|error| RuntimeError::invalid("exec", error.to_string()))?;
+        if CgroupMode::is_unified()? {
+            let group = Some(wanted.to_owned());
+            return Ok(Self { group, tasks: None });
+        }
+        // The library would look for the group in every hierarchy.
+        let cgroups = Cgroups::detect()?;
+        let directory = cgroups.session_directory(&format!("{}/{wanted}", record.cgroup));
+        let tasks = directory.map(|directory| {
+            let path = directory.join("tasks");
+            let file = std::fs::OpenOptions::new().write(true).open(&path);
+            file.map(OwnedFd::from)
+                .map_err(RuntimeError::at("open", &path))
+        });
+        Ok(Self {
+            group: None,
+            tasks: tasks.transpose()?,
+        })
+    }
 }
 
 /// The group of the first process below that of the container, if it has moved (a service manager does): on cgroup v2 a group with

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use libcontainer::workload::{
 use oci_spec::runtime::{Process, Spec};
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 use crate::report::{Refusal, Reporter};
 use crate::sys;
@@ -44,6 +45,20 @@ pub(crate) struct Program {
     pub(crate) keeper: Option<KeeperClient>,
     /// The container's first process, for one that joins it.
     pub(crate) joined: Option<Arc<PidRef>>,
+    /// The `tasks` file of a control group of version 1 that the process joins: a thread that moves itself alone does not wait for the kernel's
+    /// grace period.
+    pub(crate) tasks: Option<Arc<OwnedFd>>,
+    /// Descriptors that the program gets at certain numbers.
+    pub(crate) placed: Vec<Placed>,
+}
+
+/// A descriptor for the program.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    /// It is open at a number above all those that are given to the program.
+    pub(crate) source: Arc<OwnedFd>,
+    /// Its number in the program.
+    pub(crate) number: RawFd,
 }
 
 impl Program {
@@ -58,6 +73,43 @@ impl Program {
             Some(_) | None => Ok(()),
         }
     }
+
+    fn join_group(&self) -> Result<(), Refusal> {
+        let Some(tasks) = &self.tasks else {
+            return Ok(());
+        };
+        // The process has one thread, so all of it moves.
+        let joined = rustix::io::write(tasks, b"0");
+        joined.map(drop).map_err(|errno| {
+            let why = format!("cannot join its control group: {}", io::Error::from(errno));
+            refusal(FailureKind::Other, &why)
+        })
+    }
+
+    /// Whether its limits allow the process the descriptors that it is to have: once the program is executed, nobody is told any more.
+    fn check_limit(&self) -> Result<(), Refusal> {
+        let highest = self.placed.iter().map(|placed| placed.number).max();
+        let limit = getrlimit(Resource::Nofile).current;
+        match (highest.and_then(|number| u64::try_from(number).ok()), limit) {
+            (Some(number), Some(limit)) if number >= limit => {
+                let why =
+                    format!("cannot have descriptor {number}: its limit of open files is {limit}");
+                Err(refusal(FailureKind::Other, &why))
+            }
+            (_, _) => Ok(()),
+        }
+    }
+
+    /// The last thing before the program: what this process has open at these numbers is closed.
+    fn place(&self) -> Result<(), Refusal> {
+        for placed in &self.placed {
+            sys::duplicate_to(placed.source.as_fd(), placed.number).map_err(|error| {
+                let why = format!("cannot have descriptor {}: {error}", placed.number);
+                refusal(FailureKind::Other, &why)
+            })?;
+        }
+        Ok(())
+    }
 }
 
 impl Executor for Program {
@@ -65,6 +117,8 @@ impl Executor for Program {
         sys::close_forgotten(&self.strays);
         let checked = self
             .check_joined()
+            .and_then(|()| self.check_limit())
+            .and_then(|()| self.join_group())
             .and_then(|()| command(spec))
             .and_then(|command| command.locate())
             .and_then(|_| match &self.keeper {
@@ -85,7 +139,11 @@ impl Executor for Program {
     }
 
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
-        let refusal = match command(spec).and_then(|command| command.execute()) {
+        let executed = command(spec).and_then(|command| {
+            self.place()?;
+            command.execute()
+        });
+        let refusal = match executed {
             Ok(never) => match never {},
             Err(refusal) => refusal,
         };
@@ -298,6 +356,8 @@ mod tests {
             strays: Vec::new(),
             keeper: None,
             joined: Some(init),
+            tasks: None,
+            placed: Vec::new(),
         };
         assert!(program.check_joined().is_ok());
         child.kill_and_wait().unwrap();

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use rustix::process::Uid;
 
 use crate::error::{RAW_LIMIT, Result, RuntimeError, chain};
-use crate::executor::Program;
+use crate::executor::{Placed, Program};
 use crate::report::{self, Reported, Reporter, cut};
 use crate::terminal::{Keeper, Terminal};
 use crate::{library_log, sys};
@@ -112,6 +112,10 @@ pub(crate) struct Work<'a> {
     pub(crate) joined: Option<PidRef>,
     /// Descriptors that the process inherits from the caller: closed before it waits for its start, or executes its command.
     pub(crate) strays: Vec<RawFd>,
+    /// See [`Program::tasks`].
+    pub(crate) tasks: Option<OwnedFd>,
+    /// See [`Program::placed`].
+    pub(crate) placed: Vec<Placed>,
 }
 
 /// Has the library make a process by `build`, and returns its pid.
@@ -134,6 +138,8 @@ pub(crate) fn call(
         strays: work.strays,
         keeper: keeper.as_ref().map(Keeper::client),
         joined: work.joined.map(Arc::new),
+        tasks: work.tasks.map(Arc::new),
+        placed: work.placed,
     };
     let outcome = library_log::capture(&reporter, || {
         let builder = ContainerBuilder::new(work.id.to_owned(), SyscallType::Linux)

@@ -1,5 +1,5 @@
-//! The system calls of this crate that have no safe wrapper: `bpf(2)`, `keyctl(2)`, network interface flags, `execve(2)` and the
-//! closing of inherited descriptors. One function a call, no decisions.
+//! The system calls of this crate that have no safe wrapper: `bpf(2)`, `keyctl(2)`, network interface flags, `execve(2)`, and the
+//! closing and placing of descriptors by number. One function a call, no decisions.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -136,6 +136,13 @@ pub(crate) fn close_forgotten(fds: &[RawFd]) {
             libc::close(*fd);
         }
     }
+}
+
+/// Makes `target` the same as `source`, open across `execve(2)`; what `target` was before is closed. To be called as
+/// [`close_forgotten`].
+pub(crate) fn duplicate_to(source: BorrowedFd<'_>, target: RawFd) -> io::Result<()> {
+    // SAFETY: plain numbers. What `target` was is not used any more in this process, as the caller promises.
+    check(unsafe { libc::dup2(source.as_raw_fd(), target) }.into())
 }
 
 /// All signal handlers to their default and nothing blocked.

@@ -142,17 +142,7 @@ fn signal_all(cgroup: &str, signal: Signal, deadline: Deadline) -> Result<()> {
     if signal == Signal::KILL {
         return kill_all(&cgroups, cgroup, deadline);
     }
-    let mut held = Vec::new();
-    for pid in cgroups.processes(cgroup)? {
-        held.extend(PidRef::capture(pid)?);
-    }
-    // Listed again, now that the processes are held: a pid that was reused in between belongs to somebody else.
-    let members = cgroups.processes(cgroup)?;
-    for process in held {
-        if members.contains(&process.stamp().pid) {
-            process.signal(signal)?;
-        }
-    }
+    cgroups.signal_all(cgroup, signal)?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ctr_oci::{DEFAULT_CAPABILITIES, DEFAULT_UMASK, Spec, capabilities};
+use ctr_oci::{DEFAULT_CAPABILITIES, DEFAULT_UMASK, Rights, Spec, capabilities};
 use ctr_rootfs::{Principal, UserSpec};
 use ctr_state::Config;
 use serde::Serialize;
@@ -37,7 +37,10 @@ impl Applied {
             return sets.effective().as_ref().map(names);
         }
         match UserSpec::parse(&config.process.user).ok()?.user {
-            Principal::Id(uid) => capabilities(uid).effective().as_ref().map(names),
+            Principal::Id(uid) => {
+                let sets = capabilities(uid, &Rights::Default, &DEFAULT_CAPABILITIES);
+                sets.effective().as_ref().map(names)
+            }
             Principal::Name(_) => None,
         }
     }

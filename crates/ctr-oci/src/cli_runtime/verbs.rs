@@ -9,9 +9,12 @@ use crate::console::ConsoleSocket;
 use crate::failure::{FailureKind, RuntimeFailure};
 use crate::features::{RuntimeFeatures, VersionText};
 use crate::runtime::{
-    CreateCall, Created, DeleteMode, ExecCall, Executed, KillScope, OciRuntime, RuntimeState,
-    Target,
+    CreateCall, Created, DeleteMode, ExecCall, Executed, KillScope, OciRuntime, PreservedFd,
+    RuntimeState, Target,
 };
+
+/// The first process of a container gets its standard streams alone.
+const NO_MORE_FDS: i32 = 2;
 
 impl OciRuntime for CliRuntime {
     fn name(&self) -> &str {
@@ -20,7 +23,7 @@ impl OciRuntime for CliRuntime {
 
     fn create(&self, target: Target<'_>, call: CreateCall<'_>) -> Result<Created, RuntimeFailure> {
         let id = self.id("create", target)?;
-        let console = self.console("create", call.console)?;
+        let console = self.console("create", call.console, NO_MORE_FDS)?;
         let create = RuntimeCall::Create {
             id,
             bundle: call.bundle,
@@ -31,6 +34,7 @@ impl OciRuntime for CliRuntime {
             pid_file: call.pid_file,
             stdio: call.stdio,
             console: console.as_ref(),
+            preserved: &[],
         };
         let pid = self.hand_over(target, create, handed)?;
         Ok(Created { pid })
@@ -38,17 +42,22 @@ impl OciRuntime for CliRuntime {
 
     fn exec(&self, target: Target<'_>, call: ExecCall<'_>) -> Result<Executed, RuntimeFailure> {
         let id = self.id("exec", target)?;
-        let console = self.console("exec", call.console)?;
+        let last_fd = PreservedFd::highest(call.preserved);
+        let last_fd = last_fd.map_err(|error| self.refused("exec", &error))?;
+        let console = self.console("exec", call.console, last_fd)?;
         let exec = RuntimeCall::Exec {
             id,
             process: call.process,
             pid_file: call.pid_file,
             console_socket: console.as_ref().map(ConsoleSocket::path),
+            cgroup: self.sub_group(call.cgroup)?,
+            last_fd,
         };
         let handed = Handed {
             pid_file: call.pid_file,
             stdio: call.stdio,
             console: console.as_ref(),
+            preserved: call.preserved,
         };
         let pid = self.hand_over(target, exec, handed)?;
         Ok(Executed { pid })

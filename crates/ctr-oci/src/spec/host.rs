@@ -2,9 +2,11 @@
 
 use std::fs;
 
-use ctr_sys::{Cgroups, SysResult};
+use ctr_sys::{Cgroups, SysError, SysResult};
+use oci_spec::runtime::Capability;
 use rustix::process::{Resource, getrlimit};
 
+use super::rights::of_mask;
 use crate::error::OciError;
 
 const CGROUPS_BELOW: &str = "/sys/fs/cgroup/";
@@ -22,10 +24,12 @@ pub struct HostFacts {
     /// Where the cgroup hierarchies of version 1 are mounted, empty where only version 2 is. Not every runtime mounts them
     /// read-only in a container because the specification says so, so each is protected by its path as well.
     pub cgroup_mounts: Vec<String>,
+    /// What this process could give to others: its bounding set, in the order of the kernel's numbers (`capabilities(7)`).
+    pub capabilities: Vec<Capability>,
 }
 
 impl HostFacts {
-    /// Asks the kernel: `getrlimit(2)`, the mount table, and sysfs. A sysfs that cannot be read has nothing to hide.
+    /// Asks the kernel: `getrlimit(2)`, the mount table, the status of this process, and sysfs. A sysfs that cannot be read has nothing to hide.
     ///
     /// # Errors
     /// [`OciError::Host`] when the mount table cannot be read.
@@ -35,6 +39,7 @@ impl HostFacts {
             processes: hard_limit(Resource::Nproc),
             thermal_paths: thermal_paths(),
             cgroup_mounts: cgroup_mounts().map_err(|source| OciError::Host { source })?,
+            capabilities: bounding_set().map_err(|source| OciError::Host { source })?,
         })
     }
 }
@@ -50,6 +55,15 @@ fn cgroup_mounts() -> SysResult<Vec<String>> {
     paths.sort();
     paths.dedup();
     Ok(paths)
+}
+
+fn bounding_set() -> SysResult<Vec<Capability>> {
+    let path = "/proc/self/status";
+    let text = fs::read_to_string(path).map_err(|error| SysError::new("read", path, error))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.map(of_mask)
+        .ok_or_else(|| SysError::invalid("read", path, "it does not tell the bounding set"))
 }
 
 fn hard_limit(resource: Resource) -> u64 {

@@ -3,33 +3,17 @@
 //! The same builder serves the first process of a container and a process that is added to one later, so both get their rights
 //! from the same function.
 
-use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::path::{Component, Path, PathBuf};
 
 use oci_spec::runtime::{
-    Capability, LinuxCapabilities, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Process, User,
+    BoxBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Process, User,
 };
 
 use super::host::HostFacts;
+use super::rights::{Rights, capabilities};
 use super::without_nul;
 use crate::error::OciError;
-
-/// The capabilities of a container's processes unless something else was asked for, as podman has them
-/// (`capabilities(7)`). Raw sockets, `mknod` and audit messages are not among them.
-pub const DEFAULT_CAPABILITIES: [Capability; 11] = [
-    Capability::Chown,
-    Capability::DacOverride,
-    Capability::Fowner,
-    Capability::Fsetid,
-    Capability::Kill,
-    Capability::NetBindService,
-    Capability::Setfcap,
-    Capability::Setgid,
-    Capability::Setpcap,
-    Capability::Setuid,
-    Capability::SysChroot,
-];
 
 /// The default for open files and for processes; clamped to what this process may have itself.
 const DEFAULT_LIMIT: u64 = 1_048_576;
@@ -80,6 +64,8 @@ pub struct ProcessBuilder {
     cwd: PathBuf,
     user: UserIds,
     terminal: Terminal,
+    window: Option<(u16, u16)>,
+    rights: Rights,
     rlimits: Vec<(PosixRlimitType, Rlimit)>,
     oom_score_adj: Option<i32>,
 }
@@ -93,6 +79,8 @@ impl ProcessBuilder {
             cwd: PathBuf::from("/"),
             user: UserIds::default(),
             terminal: Terminal::No,
+            window: None,
+            rights: Rights::Default,
             rlimits: Vec::new(),
             oom_score_adj: None,
         }
@@ -132,6 +120,18 @@ impl ProcessBuilder {
         self
     }
 
+    /// The size of its terminal, in lines and characters; the runtime's by default.
+    pub fn window(mut self, rows: u16, columns: u16) -> Self {
+        self.window = Some((rows, columns));
+        self
+    }
+
+    /// Which capabilities it has; the usual ones by default.
+    pub fn rights(mut self, rights: Rights) -> Self {
+        self.rights = rights;
+        self
+    }
+
     /// Sets a limit, in place of our default where there is one. It is handed on as it is: a runtime that may not set it
     /// fails, because somebody asked for it.
     pub fn rlimit(mut self, kind: PosixRlimitType, limit: Rlimit) -> Self {
@@ -160,10 +160,18 @@ impl ProcessBuilder {
             .set_args(Some(self.checked_args()?))
             .set_env(Some(self.checked_env()?))
             .set_cwd(absolute("working directory", &self.cwd)?)
-            .set_capabilities(Some(capabilities(self.user.uid)))
+            .set_capabilities(Some(capabilities(
+                self.user.uid,
+                &self.rights,
+                &host.capabilities,
+            )))
             .set_rlimits(Some(self.limits(host)?))
             .set_no_new_privileges(Some(false))
             .set_oom_score_adj(self.checked_oom_score_adj()?);
+        if let (Some((rows, columns)), Terminal::Yes) = (self.window, self.terminal) {
+            let size = BoxBuilder::default().height(rows).width(columns).build();
+            process.set_console_size(size.ok());
+        }
         Ok(process)
     }
 
@@ -230,27 +238,6 @@ impl Default for ProcessBuilder {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The five sets for a process of this user, `capabilities(7)`.
-///
-/// Root has the default set as bounding, permitted and effective; anybody else may only gain it by executing a set-user-id
-/// program, so permitted and effective are empty. Inheritable and ambient are always empty: what is in them would pass to
-/// programs that were never meant to have it.
-pub fn capabilities(uid: u32) -> LinuxCapabilities {
-    let all: HashSet<Capability> = DEFAULT_CAPABILITIES.into();
-    let held = if uid == 0 {
-        all.clone()
-    } else {
-        HashSet::new()
-    };
-    let mut sets = LinuxCapabilities::default();
-    sets.set_bounding(Some(all))
-        .set_permitted(Some(held.clone()))
-        .set_effective(Some(held))
-        .set_inheritable(Some(HashSet::new()))
-        .set_ambient(Some(HashSet::new()));
-    sets
 }
 
 fn user(ids: &UserIds) -> User {

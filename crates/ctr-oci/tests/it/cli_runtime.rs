@@ -10,11 +10,11 @@ use ctr_sys::{Deadline, Signal, Sync, replace_file};
 
 use crate::fake::{Fake, patient, read_all};
 
-fn soon() -> Deadline {
+pub(crate) fn soon() -> Deadline {
     Deadline::after(Duration::from_millis(100))
 }
 
-fn check_failure<T: std::fmt::Debug>(
+pub(crate) fn check_failure<T: std::fmt::Debug>(
     result: Result<T, RuntimeFailure>,
     kind: FailureKind,
     message: &str,
@@ -25,7 +25,7 @@ fn check_failure<T: std::fmt::Debug>(
     assert_eq!(failure.runtime, "fake");
 }
 
-const KILLED: &str = "did not answer within its deadline and was killed";
+pub(crate) const KILLED: &str = "did not answer within its deadline and was killed";
 
 #[test]
 fn a_hanging_create_is_killed_at_its_deadline() {

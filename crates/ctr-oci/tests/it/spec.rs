@@ -15,6 +15,7 @@ fn host() -> HostFacts {
         processes: u64::MAX,
         thermal_paths: vec!["/sys/devices/system/cpu/cpu0/thermal_throttle".to_owned()],
         cgroup_mounts: vec!["/sys/fs/cgroup/memory".to_owned()],
+        capabilities: ctr_oci::DEFAULT_CAPABILITIES.into(),
     }
 }
 

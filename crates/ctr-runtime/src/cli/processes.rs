@@ -114,6 +114,8 @@ pub(super) fn exec(global: &Global, execution: &Execution) -> Result<Answer> {
         pid_file: pid_file.as_deref(),
         endowment: endowment(console.as_deref()),
         preserved,
+        placed: &[],
+        cgroup: execution.cgroup.as_deref(),
     })?;
     match waiter {
         Some(waiter) => Ok(Answer::Code(waiter.wait(executed.pid)?.code())),

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::os::fd::AsFd;
 
 use ctr_oci::{
-    DeleteMode, ExecCall, Executed, FailureKind, KillScope, OciRuntime, RuntimeFailure,
-    RuntimeStatus,
+    DeleteMode, ExecCall, Executed, FailureKind, KillScope, OciRuntime, PreservedFd,
+    RuntimeFailure, RuntimeStatus,
 };
 use ctr_runtime::Builtin;
 use ctr_sys::{ExitStatus, Signal};
@@ -40,6 +40,15 @@ impl<'a> Host<'a> {
     }
 
     pub(crate) fn exec(&self, process: &Value) -> Result<Executed, RuntimeFailure> {
+        self.exec_with(process, None, &[])
+    }
+
+    pub(crate) fn exec_with(
+        &self,
+        process: &Value,
+        cgroup: Option<&str>,
+        preserved: &[PreservedFd<'_>],
+    ) -> Result<Executed, RuntimeFailure> {
         let file = self.sandbox.path().join("process.json");
         let bytes = serde_json::to_vec(process).unwrap();
         ctr_sys::replace_file(&file, &bytes, 0o600, ctr_sys::Sync::No).unwrap();
@@ -50,6 +59,8 @@ impl<'a> Host<'a> {
                 pid_file: &pid_file,
                 stdio: call.stdio,
                 console: call.console,
+                cgroup,
+                preserved,
             };
             self.runtime.exec(target, call)
         })?;

@@ -13,6 +13,7 @@ mod lifecycle;
 mod namespaces;
 mod process;
 mod sandbox;
+mod sessions;
 mod terminals;
 
 use std::panic::catch_unwind;
@@ -72,6 +73,14 @@ const CASES: &[Case] = cases![
     exec::a_paused_container_stands_still,
     exec::pausing_works_on_a_unified_hierarchy,
     exec::a_process_follows_the_first_one_into_its_group,
+    sessions::a_process_is_made_in_its_group,
+    sessions::a_process_is_made_in_its_group_on_a_unified_hierarchy,
+    sessions::programs_make_a_process_in_its_group_on_a_unified_hierarchy,
+    sessions::a_group_that_is_missing_or_elsewhere_is_refused,
+    sessions::a_session_is_ended_alone_or_with_its_container,
+    sessions::descriptors_come_at_their_numbers,
+    sessions::descriptors_change_places,
+    sessions::descriptors_that_cannot_be_had_are_refused,
     namespaces::those_of_another_container_are_joined,
     namespaces::a_mounted_namespace_is_joined,
     namespaces::those_of_the_host_are_kept,

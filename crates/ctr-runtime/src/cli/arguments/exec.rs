@@ -15,6 +15,8 @@ pub(crate) struct Execution {
     pub(crate) console: Option<PathBuf>,
     /// How many descriptors from 3 on are passed on.
     pub(crate) preserved: u16,
+    /// The name of the group below that of the container that it is made in.
+    pub(crate) cgroup: Option<String>,
 }
 
 /// The process.
@@ -49,6 +51,7 @@ pub(super) fn parse(words: &mut Words) -> Result<Execution, String> {
     let mut file: Option<PathBuf> = None;
     let mut attachment = Attachment::Foreground;
     let (mut pid_file, mut console, mut preserved, mut id) = (None, None, 0, None);
+    let mut cgroup = None;
     while id.is_none()
         && let Some(word) = words.next_text()?
     {
@@ -57,6 +60,7 @@ pub(super) fn parse(words: &mut Words) -> Result<Execution, String> {
             "--process" | "-p" => file = Some(words.value(name, value)?.into()),
             "--pid-file" => pid_file = Some(words.value(name, value)?.into()),
             "--console-socket" => console = Some(words.value(name, value)?.into()),
+            "--cgroup" => cgroup = Some(words.text(name, value)?),
             "--preserve-fds" => {
                 preserved = words.parsed(name, value, "a number from 0 to 65535")?;
             }
@@ -77,6 +81,7 @@ pub(super) fn parse(words: &mut Words) -> Result<Execution, String> {
         pid_file,
         console,
         preserved,
+        cgroup,
     })
 }
 

@@ -126,6 +126,7 @@ fn what_is_executed_comes_from_a_file_or_from_words() {
         pid_file: None,
         console: None,
         preserved: 0,
+        cgroup: None,
     };
     let changed = |changes| execution(Executable::Changed(Box::new(changes)));
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
@@ -151,12 +152,13 @@ fn what_is_executed_comes_from_a_file_or_from_words() {
         }))),
     );
     check(
-        "exec -d --process /j --pid-file /p --console-socket /s --preserve-fds 2 --tty x",
+        "exec -d --process /j --pid-file /p --console-socket /s --cgroup g --preserve-fds 2 --tty x",
         &Ok(Verb::Exec(Execution {
             attachment: Attachment::Detached,
             pid_file: Some("/p".into()),
             console: Some("/s".into()),
             preserved: 2,
+            cgroup: Some("g".to_owned()),
             ..execution(Executable::File("/j".into()))
         })),
     );
