@@ -8,9 +8,11 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::exec::sessions;
 use crate::commands::{
-    Context, attach, boot, cleanup, create, events, exists, history, info, init, inspect, kill,
-    logs, pause, prune, ps, refresh, rename, restart, rm, run, start, stop, unpause, version, wait,
+    Context, attach, boot, cleanup, create, events, exec, exists, history, info, init, inspect,
+    kill, logs, pause, prune, ps, refresh, rename, restart, rm, run, start, stop, unpause, version,
+    wait,
 };
 use crate::error::{CommandError, Outcome, Rule};
 use crate::io::Io;
@@ -82,6 +84,8 @@ pub(crate) enum Shared {
     Start(Lazy<start::Args>),
     /// Attach to the streams of a running container
     Attach(Lazy<attach::Args>),
+    /// Run a command in a running container
+    Exec(Lazy<exec::Args>),
     /// Stop containers: a signal, then KILL after a time
     Stop(Lazy<stop::Args>),
     /// Stop containers and start them
@@ -119,6 +123,22 @@ pub(crate) enum ContainerVerb {
     Shared(Shared),
     /// Release what containers that ended still hold
     Cleanup(Lazy<cleanup::Args>),
+    /// Make an exec session, to be started later
+    ExecCreate(Lazy<sessions::CreateArgs>),
+    /// Start an exec session
+    ExecStart(Lazy<sessions::StartArgs>),
+    /// Show all that is known about exec sessions, as JSON
+    ExecInspect(Lazy<sessions::InspectArgs>),
+    /// List exec sessions
+    ExecLs(Lazy<sessions::ListArgs>),
+    /// Send a signal to all processes of exec sessions
+    ExecKill(Lazy<sessions::KillArgs>),
+    /// Wait until exec sessions end and print their exit codes
+    ExecWait(Lazy<sessions::WaitArgs>),
+    /// Give the terminal of an exec session another size
+    ExecResize(Lazy<sessions::ResizeArgs>),
+    /// Forget exec sessions
+    ExecRm(Lazy<sessions::RemoveArgs>),
     /// Ask whether a container exists: exit code 0 or 1
     Exists(Lazy<exists::Args>),
     /// Show all runs of a container: who started each, and how it ended; also of a removed one
@@ -137,8 +157,16 @@ impl Verb {
     pub(crate) fn rule(&self) -> Rule {
         match self {
             Self::Shared(shared) | Self::Container(ContainerVerb::Shared(shared)) => shared.rule(),
+            Self::Container(ContainerVerb::ExecStart(_)) => Rule::Run,
             Self::Container(
                 ContainerVerb::Cleanup(_)
+                | ContainerVerb::ExecCreate(_)
+                | ContainerVerb::ExecInspect(_)
+                | ContainerVerb::ExecLs(_)
+                | ContainerVerb::ExecKill(_)
+                | ContainerVerb::ExecWait(_)
+                | ContainerVerb::ExecResize(_)
+                | ContainerVerb::ExecRm(_)
                 | ContainerVerb::Exists(_)
                 | ContainerVerb::History(_)
                 | ContainerVerb::Prune(_)
@@ -159,6 +187,18 @@ impl Verb {
                 shared.run(context, io)
             }
             Self::Container(ContainerVerb::Cleanup(args)) => cleanup::run(&args, context, io),
+            Self::Container(ContainerVerb::ExecCreate(args)) => {
+                sessions::create(&args, context, io)
+            }
+            Self::Container(ContainerVerb::ExecStart(args)) => sessions::start(&args, context, io),
+            Self::Container(ContainerVerb::ExecInspect(args)) => {
+                sessions::inspect(&args, context, io)
+            }
+            Self::Container(ContainerVerb::ExecLs(args)) => sessions::list(&args, context, io),
+            Self::Container(ContainerVerb::ExecKill(args)) => sessions::kill(&args, context, io),
+            Self::Container(ContainerVerb::ExecWait(args)) => sessions::wait(&args, context, io),
+            Self::Container(ContainerVerb::ExecResize(args)) => sessions::resize(&args, context),
+            Self::Container(ContainerVerb::ExecRm(args)) => sessions::remove(&args, context, io),
             Self::Container(ContainerVerb::Exists(args)) => exists::run(&args, context),
             Self::Container(ContainerVerb::History(args)) => history::run(&args, context, io),
             Self::Container(ContainerVerb::Prune(args)) => prune::run(&args, context, io),
@@ -175,7 +215,7 @@ impl Verb {
 impl Shared {
     fn rule(&self) -> Rule {
         match self {
-            Self::Run(_) => Rule::Run,
+            Self::Run(_) | Self::Exec(_) => Rule::Run,
             Self::Rm(_) => Rule::Remove,
             Self::Create(_)
             | Self::Start(_)
@@ -200,6 +240,7 @@ impl Shared {
             Self::Run(args) => run::run(&args, context, io),
             Self::Start(args) => start::run(&args, context, io),
             Self::Attach(args) => attach::run(&args, context, io),
+            Self::Exec(args) => exec::run(&args, context, io),
             Self::Stop(args) => stop::run(&args, context, io),
             Self::Restart(args) => restart::run(&args, context, io),
             Self::Init(args) => init::run(&args, context, io),

@@ -8,6 +8,7 @@ pub(crate) mod create;
 mod create_options;
 mod create_request;
 pub(crate) mod events;
+pub(crate) mod exec;
 pub(crate) mod exists;
 mod foreground;
 pub(crate) mod history;

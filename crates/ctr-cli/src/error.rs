@@ -112,7 +112,7 @@ impl Outcome {
 pub(crate) enum Rule {
     /// Any error is 125.
     General,
-    /// `run`: 127 and 126 tell about the program to run.
+    /// `run` and `exec`: 127 and 126 tell about the program to run.
     Run,
     /// `rm`: 1 is an unknown container, 2 one whose status forbids it.
     Remove,

@@ -4,6 +4,7 @@ pub(crate) mod boolean;
 pub(crate) mod cid_file;
 pub(crate) mod entrypoint;
 pub(crate) mod env;
+pub(crate) mod env_file;
 pub(crate) mod filter;
 pub(crate) mod format;
 pub(crate) mod log;

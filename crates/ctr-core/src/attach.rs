@@ -2,7 +2,7 @@
 
 use ctr_events::EventKind;
 use ctr_exec::WindowSize;
-use ctr_monitor::protocol::{AttachRequest as MonitorAttach, CleanupPromise};
+use ctr_monitor::protocol::{AttachRequest as MonitorAttach, CleanupPromise, ClientInput};
 use ctr_monitor::{MonitorClient, MonitorError};
 use ctr_state::{LogDriver, Operation, Status};
 use ctr_sys::Deadline;
@@ -10,13 +10,28 @@ use ctr_sys::Deadline;
 use crate::container::{Container, LockedContainer};
 use crate::error::EngineError;
 use crate::init::REPLY_WAIT;
-use crate::session::{AttachedRun, Role, Session};
+use crate::session::{Attached, Role, Session};
 
 /// How a client attaches to a container that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttachRequest {
     /// The size of the caller's terminal, which a container's terminal takes over.
     pub window: Option<WindowSize>,
+    /// Whether the caller's input counts.
+    pub input: ClientInput,
+    /// So many bytes of what was written before come first, as far as they are still known: 64 KiB are kept.
+    pub replay: u64,
+}
+
+impl AttachRequest {
+    /// One more client with this terminal, from now on.
+    pub fn now(window: Option<WindowSize>) -> Self {
+        Self {
+            window,
+            input: ClientInput::Taken,
+            replay: 0,
+        }
+    }
 }
 
 impl<'e> Container<'e> {
@@ -50,7 +65,7 @@ impl<'e> LockedContainer<'e> {
         };
         let event = self.event(EventKind::Attach);
         self.save(&[event])?;
-        let run = AttachedRun::of(&self, Role::Observer);
+        let run = Attached::to_run(&self, Role::Observer);
         Ok(Session::new(self.unlock(), run, client, None))
     }
 
@@ -65,6 +80,9 @@ impl<'e> LockedContainer<'e> {
         let attach = MonitorAttach {
             cleanup: CleanupPromise::None,
             window: request.window,
+            session: None,
+            input: request.input,
+            replay: request.replay,
         };
         client.attach(attach, Deadline::after(REPLY_WAIT))?;
         Ok(client)

@@ -6,8 +6,9 @@ use ctr_sys::PidStamp;
 
 use crate::container::{Container, LockedContainer};
 use crate::error::EngineError;
+use crate::exec::TakeIn;
 use crate::reconcile::{Leave, take_back};
-use crate::release::{Leftovers, release};
+use crate::release::{Leftovers, end_monitor, release};
 use crate::restart::RestartDuty;
 
 /// Which cleanup is asked for.
@@ -189,6 +190,9 @@ impl LockedContainer<'_> {
         if self.status() == Status::Created {
             self.save(&[])?;
         }
+        // Once the monitor has ended, it writes nothing more about exec sessions.
+        end_monitor(&engine.run_dir(self.id()))?;
+        self.take_in_sessions(TakeIn::All);
         let left = release(engine, &Leftovers::of(self.locked_record()))?;
         let facts = self.locked_record().edit();
         facts.created_paths = left;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ctr_exec::ExecError;
+use ctr_exec::session::SessionRecord;
 use ctr_monitor::MonitorError;
 use ctr_oci::{FailureKind, OciError, RuntimeFailure};
 use ctr_rootfs::RootfsError;
@@ -48,6 +50,28 @@ pub enum EngineError {
         name: String,
         /// What was asked for.
         operation: Operation,
+    },
+    /// There is no exec session with this id, or none any more.
+    #[error("no exec session {what}: it never was, or its end has been told and it is forgotten")]
+    NoSession {
+        /// What was asked for.
+        what: String,
+    },
+    /// Several exec sessions have an id that begins like this.
+    #[error("several exec sessions have an id that begins with {what}: give more of it")]
+    AmbiguousSession {
+        /// What was asked for.
+        what: String,
+    },
+    /// An exec session's state does not allow the operation.
+    #[error("cannot {operation} exec session {id}: it is {state}")]
+    SessionState {
+        /// The beginning of its id.
+        id: String,
+        /// Its state: created, starting, running, ended or failed.
+        state: &'static str,
+        /// The operation, as words.
+        operation: &'static str,
     },
     /// Other containers need this one, so it cannot be removed alone.
     #[error("cannot remove container {name}: it is needed by {}", by.join(", "))]
@@ -130,6 +154,9 @@ pub enum EngineError {
     /// The monitor.
     #[error(transparent)]
     Monitor(#[from] MonitorError),
+    /// The record of an exec session.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
     /// The kernel refused something.
     #[error(transparent)]
     Sys(#[from] SysError),
@@ -208,6 +235,14 @@ impl EngineError {
         }
     }
 
+    pub(crate) fn session_state(record: &SessionRecord, operation: &'static str) -> Self {
+        Self::SessionState {
+            id: record.id.short().to_owned(),
+            state: record.state.word(),
+            operation,
+        }
+    }
+
     pub(crate) fn not_found(what: &str) -> Self {
         Self::State(StateError::NotFound {
             what: what.to_owned(),
@@ -224,6 +259,9 @@ impl EngineError {
             Self::WrongStatus { .. }
             | Self::RemovalStuck { .. }
             | Self::CalledOff { .. }
+            | Self::NoSession { .. }
+            | Self::AmbiguousSession { .. }
+            | Self::SessionState { .. }
             | Self::Needed { .. }
             | Self::Dependency { .. }
             | Self::Invalid { .. }
@@ -234,6 +272,7 @@ impl EngineError {
             | Self::Rootfs(_)
             | Self::Oci(_)
             | Self::Monitor(_)
+            | Self::Exec(_)
             | Self::Sys(_) => ExitHint::Generic,
         }
     }

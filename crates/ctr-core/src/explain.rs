@@ -40,7 +40,7 @@ pub(crate) fn explain(config: &Config, error: MonitorError, prepared: &Prepared)
 }
 
 /// Sets the kind by what we saw.
-fn judge(failure: RuntimeFailure, program: &str, found: CommandCheck) -> RuntimeFailure {
+pub(crate) fn judge(failure: RuntimeFailure, program: &str, found: CommandCheck) -> RuntimeFailure {
     let (kind, message) = match found {
         CommandCheck::NotFound => (
             FailureKind::CommandNotFound,

@@ -27,7 +27,7 @@ use crate::reconcile::{Leave, take_back};
 use crate::release::{Leftovers, end_monitor, made_by_others, release};
 
 /// How long one call of a runtime may take.
-const RUNTIME_WAIT: Duration = Duration::from_secs(240);
+pub(crate) const RUNTIME_WAIT: Duration = Duration::from_secs(240);
 /// Beyond it, for the monitor around the runtime.
 pub(crate) const MONITOR_WAIT: Duration = Duration::from_secs(260);
 /// How long a monitor may take for what it does alone.

@@ -36,6 +36,7 @@ mod dependencies;
 mod engine;
 mod error;
 mod events;
+mod exec;
 mod explain;
 mod filter;
 mod history;
@@ -71,9 +72,15 @@ pub use boot::Booted;
 pub use cleanup::{AfterCleanup, CleanupRequest, CleanupScope};
 pub use container::{Container, LockedContainer};
 pub use create::{CreateRequest, NamespaceRequest, NetworkRequest, Replace, RequireRequest};
+pub use ctr_monitor::protocol::{ClientInput, SignalScope};
+pub use ctr_oci::{Capability, Rights};
 pub use engine::{Engine, EngineConfig};
 pub use error::{CleanupFailure, EngineError, ExitHint};
 pub use events::{EventStream, EventsFollow, EventsFrom, EventsNext, EventsRequest};
+pub use exec::{
+    ExecAttach, ExecInspect, ExecProcessInspect, ExecRequest, ExecSignal, ExecStart, ExecStarted,
+    Stdio,
+};
 pub use filter::ContainerFilter;
 pub use info::{ContainerCounts, EngineInfo, HostInfo, RuntimeInfo};
 pub use inspect::{

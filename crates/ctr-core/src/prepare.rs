@@ -278,11 +278,7 @@ fn spec(
     let mut builder = SpecBuilder::new(&run_dir.join(files::ROOTFS))
         .args(process.entrypoint.iter().chain(&process.command))
         .cwd(&process.cwd)
-        .user(UserIds {
-            uid: user.uid,
-            gid: user.gid,
-            additional_gids: user.additional_gids.clone(),
-        })
+        .user(user_ids(user))
         .terminal(match process.terminal {
             Terminal::No => ctr_oci::Terminal::No,
             Terminal::Yes => ctr_oci::Terminal::Yes,
@@ -303,7 +299,7 @@ fn spec(
     if let Some(value) = config.oom_score_adj {
         builder = builder.oom_score_adj(value);
     }
-    for (key, value) in environment(config, user, hostname) {
+    for (key, value) in environment(config, process.terminal, user, hostname, &[]) {
         builder = builder.env(key, value);
     }
     for (key, value) in &config.annotations {
@@ -315,8 +311,23 @@ fn spec(
     Ok(builder.build()?)
 }
 
-/// The usual variables first, then the user's, which win.
-fn environment(config: &Config, user: &ResolvedUser, hostname: &str) -> Vec<(String, String)> {
+/// Who a process is, as the specification has it.
+pub(crate) fn user_ids(user: &ResolvedUser) -> UserIds {
+    UserIds {
+        uid: user.uid,
+        gid: user.gid,
+        additional_gids: user.additional_gids.clone(),
+    }
+}
+
+/// The usual variables first, then the container's, then those of one process; what comes later wins.
+pub(crate) fn environment(
+    config: &Config,
+    terminal: Terminal,
+    user: &ResolvedUser,
+    hostname: &str,
+    own: &[(String, String)],
+) -> Vec<(String, String)> {
     let home = user.home.to_string_lossy().into_owned();
     let mut usual = vec![
         ("PATH", PATH.to_owned()),
@@ -324,29 +335,31 @@ fn environment(config: &Config, user: &ResolvedUser, hostname: &str) -> Vec<(Str
         ("HOME", home),
         ("HOSTNAME", hostname.to_owned()),
     ];
-    match config.process.terminal {
+    match terminal {
         Terminal::No => {}
         // What every terminal that people use today understands.
         Terminal::Yes => usual.push(("TERM", "xterm".to_owned())),
     }
-    let given = &config.process.env;
-    let mut result: Vec<(String, String)> = usual
+    let usual = usual
         .into_iter()
-        .filter(|(key, _)| !given.iter().any(|(other, _)| other == key))
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect();
-    result.extend(given.iter().cloned());
+        .map(|(key, value)| (key.to_owned(), value));
+    let groups = [usual.collect(), config.process.env.clone(), own.to_vec()];
+    let mut result: Vec<(String, String)> = Vec::new();
+    for given in groups {
+        result.retain(|(key, _)| !given.iter().any(|(other, _)| other == key));
+        result.extend(given);
+    }
     result
 }
 
-/// The value of `PATH` that the program is searched with.
+/// The value of `PATH` that the container's own program is searched with.
 pub(crate) fn search_path(config: &Config) -> &str {
-    let given = config
-        .process
-        .env
-        .iter()
-        .rev()
-        .find(|(key, _)| key == "PATH");
+    search_path_of(&config.process.env)
+}
+
+/// The value of `PATH` in an environment.
+pub(crate) fn search_path_of(env: &[(String, String)]) -> &str {
+    let given = env.iter().rev().find(|(key, _)| key == "PATH");
     given.map_or(PATH, |(_, value)| value)
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::container::LockedContainer;
 use crate::error::EngineError;
+use crate::exec::TakeIn;
 use crate::probe::{Observed, observe, rebooted};
 use crate::release::{Leftovers, release};
 
@@ -53,6 +54,7 @@ pub(crate) fn reconcile(
         Observed::Ended(exit) => take_exit(&mut container, exit)?,
         Observed::Rebooted => container = reboot(container)?,
     }
+    container.take_in_sessions(TakeIn::Orphaned);
     container.drop_stale_restart()?;
     if leave != Leave::Removal && container.is_to_go()? {
         // Carried out by whoever notices first: those who should have may all be gone.

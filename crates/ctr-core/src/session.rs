@@ -1,5 +1,6 @@
-//! An attached client: its streams, its terminal, its signals, its end.
+//! An attached client: its streams, its terminal, its signals, its end. One path for run, start, attach and exec.
 
+mod attached;
 mod copy;
 
 use std::os::fd::BorrowedFd;
@@ -7,13 +8,16 @@ use std::time::Duration;
 
 use ctr_exec::DetachKeys;
 use ctr_monitor::MonitorClient;
-use ctr_state::{ExitInfo, LogDriver, Terminal};
-use ctr_sys::{Child, Deadline, PidStamp, Signal, SignalFd};
+use ctr_state::ExitInfo;
+use ctr_sys::{Child, Deadline, Signal, SignalFd};
 
-use crate::container::{Container, LockedContainer};
+use crate::container::Container;
 use crate::error::EngineError;
+use crate::exec::finish_exec;
 use crate::reconcile::Leave;
-use copy::Copy;
+use attached::Subject;
+pub(crate) use attached::{Attached, Role};
+use copy::{Copy, Seen};
 
 /// How long a monitor may take to end once its container is cleaned up after.
 const MONITOR_END: Duration = Duration::from_secs(10);
@@ -48,8 +52,15 @@ pub enum SignalProxy {
 /// How a session ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionEnd {
-    /// The container ended.
+    /// The program ended: the container's own one, or that of an exec session.
     Exited(ExitInfo),
+    /// The program of an exec session ended, and processes that it has left behind wrote more than was waited for.
+    Left {
+        /// How it ended.
+        exit: ExitInfo,
+        /// Bytes that were written by then and not waited for.
+        dropped: u64,
+    },
     /// It ended, but the last of its output was not received: the caller had taken nothing for too long, or the monitor was killed.
     CutOff(ExitInfo),
     /// The caller took too little of the output while others waited for theirs, and was let go; the container runs on.
@@ -66,58 +77,13 @@ pub enum SessionEnd {
     },
 }
 
-/// What a session is to its container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// The container runs in its foreground, and it cleans up afterwards.
-    Owner,
-    /// One client of several.
-    Observer,
-}
-
-/// The run that a session belongs to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AttachedRun {
-    generation: u64,
-    init: Option<PidStamp>,
-    terminal: Terminal,
-    stop_signal: Signal,
-    /// Whether the streams are the monitor's to copy, or the container's own.
-    streams: Copied,
-    role: Role,
-}
-
-/// Whether a container's streams pass through its monitor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Copied {
-    Yes,
-    /// It has those of its starter.
-    No,
-}
-
-impl AttachedRun {
-    pub(crate) fn of(container: &LockedContainer<'_>, role: Role) -> Self {
-        Self {
-            generation: container.record().generation(),
-            init: container.record().init(),
-            terminal: container.config().process.terminal,
-            stop_signal: container.config().stop_signal,
-            streams: match container.config().log.driver {
-                LogDriver::Passthrough => Copied::No,
-                LogDriver::None | LogDriver::K8sFile | LogDriver::Journald => Copied::Yes,
-            },
-            role,
-        }
-    }
-}
-
-/// A container that runs and whose streams are here.
+/// A container, or an exec session, that runs and whose streams are here.
 ///
-/// Dropping it leaves the container running; its output goes on to the log, and the monitor sees to the cleanup.
+/// Dropping it leaves the program running; a container's output goes on to the log, and the monitor sees to the cleanup.
 #[derive(Debug)]
 pub struct Session<'e> {
     container: Container<'e>,
-    run: AttachedRun,
+    attached: Attached,
     client: MonitorClient,
     monitor: Option<Child>,
 }
@@ -125,13 +91,13 @@ pub struct Session<'e> {
 impl<'e> Session<'e> {
     pub(crate) fn new(
         container: Container<'e>,
-        run: AttachedRun,
+        attached: Attached,
         client: MonitorClient,
         monitor: Option<Child>,
     ) -> Self {
         Self {
             container,
-            run,
+            attached,
             client,
             monitor,
         }
@@ -151,26 +117,19 @@ impl<'e> Session<'e> {
     /// # Errors
     /// When the output cannot be written (a full disk), or the cleanup fails; the exit is recorded all the same.
     pub fn run(mut self, io: SessionIo<'_>) -> Result<SessionEnd, EngineError> {
-        let span = tracing::info_span!(
-            "session",
-            container = self.container.id().short(),
-            generation = self.run.generation
-        );
+        let span = tracing::info_span!("session", container = self.container.id().short());
         let _span = span.entered();
-        let io = match self.run.streams {
-            Copied::Yes => io,
-            // What the container reads and writes itself must not be read here too.
-            Copied::No => SessionIo {
-                stdin: None,
-                stdout: None,
-                stderr: None,
-                ..io
-            },
-        };
+        let io = self.attached.used(io);
         let end = Copy::new(&mut self, io)?.run()?;
-        match (&end.end, self.run.role) {
-            (SessionEnd::Exited(_) | SessionEnd::CutOff(_), Role::Owner) => self.conclude()?,
-            (SessionEnd::Exited(_) | SessionEnd::CutOff(_), Role::Observer)
+        match (&end.end, self.attached.role()) {
+            (
+                SessionEnd::Exited(_) | SessionEnd::Left { .. } | SessionEnd::CutOff(_),
+                Role::Owner,
+            ) => self.conclude(end.seen)?,
+            (
+                SessionEnd::Exited(_) | SessionEnd::Left { .. } | SessionEnd::CutOff(_),
+                Role::Observer,
+            )
             | (
                 SessionEnd::Dropped { .. } | SessionEnd::Detached | SessionEnd::Interrupted { .. },
                 _,
@@ -183,8 +142,15 @@ impl<'e> Session<'e> {
         end.output.map(|()| end.end)
     }
 
-    fn conclude(&mut self) -> Result<(), EngineError> {
-        let finished = self.finish();
+    fn conclude(&mut self, seen: Option<Seen>) -> Result<(), EngineError> {
+        let finished = match (self.attached.subject(), seen) {
+            (Subject::Run { generation, .. }, _) => self.finish(*generation),
+            (Subject::Exec { id, .. }, Some(Seen::Exec(end))) => {
+                finish_exec(&self.container, id, &end)
+            }
+            // What nobody has seen is for whoever takes the container's lock.
+            (Subject::Exec { .. }, None) => Ok(()),
+        };
         if let Some(monitor) = self.monitor.take() {
             // Our child: it ends now, and its zombie with it.
             monitor.wait_deadline(Deadline::after(MONITOR_END))?;
@@ -193,10 +159,10 @@ impl<'e> Session<'e> {
     }
 
     /// Records the exit and gives the run's resources back. Somebody else may have done so, or removed the container.
-    fn finish(&self) -> Result<(), EngineError> {
+    fn finish(&self, generation: u64) -> Result<(), EngineError> {
         let locked = self.container.lock_with("cleanup", Leave::Restart);
         let result = locked.and_then(|locked| {
-            if locked.record().generation() != self.run.generation {
+            if locked.record().generation() != generation {
                 return Ok(());
             }
             locked.conclude()

@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, chain};
 use crate::init::{Init, MONITOR_WAIT, REPLY_WAIT, reap, with_leftovers};
 use crate::reconcile::{Leave, take_back};
-use crate::session::{AttachedRun, Role, Session};
+use crate::session::{Attached, Role, Session};
 
 /// How a container is started.
 #[derive(Clone, Copy, Debug)]
@@ -243,7 +243,7 @@ impl<'e> LockedContainer<'e> {
         match request.attach {
             Attach::None => Ok(Started::Already),
             Attach::Streams { window } => {
-                let session = self.attach(AttachRequest { window })?;
+                let session = self.attach(AttachRequest::now(window))?;
                 Ok(Started::Attached(session))
             }
         }
@@ -276,7 +276,7 @@ impl<'e> LockedContainer<'e> {
                 Started::Detached
             }
             Attach::Streams { .. } => {
-                let run = AttachedRun::of(&self, Role::Owner);
+                let run = Attached::to_run(&self, Role::Owner);
                 Started::Attached(Session::new(self.unlock(), run, client, monitor))
             }
         }
@@ -301,6 +301,7 @@ impl<'e> LockedContainer<'e> {
             let attach = MonitorAttach {
                 cleanup: CleanupPromise::Made,
                 window,
+                ..MonitorAttach::observer()
             };
             client.attach(attach, Deadline::after(REPLY_WAIT))?;
         }

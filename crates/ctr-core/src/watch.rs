@@ -4,9 +4,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use ctr_exec::session::{SessionId, SessionPaths};
 use ctr_monitor::files;
 use ctr_state::ContainerId;
-use ctr_sys::{Deadline, Liveness, PidRef, SysError, poll};
+use ctr_sys::{Deadline, Liveness, PidRef, PidStamp, SysError, poll};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
@@ -42,6 +43,30 @@ impl Watch {
         Ok(Self {
             directory,
             processes,
+        })
+    }
+
+    /// What announces the end of an exec session: its record, the end of its process, or that of its host.
+    pub(crate) fn of_session(
+        container: &Container<'_>,
+        id: &SessionId,
+        process: Option<PidStamp>,
+    ) -> Result<Self, EngineError> {
+        let run_dir = container.engine().run_dir(container.id());
+        let paths = SessionPaths::new(&run_dir, id);
+        let directory = watch(
+            paths.directory(),
+            WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF,
+        )?;
+        let host = Liveness::probe(&run_dir.join(files::ALIVE))?;
+        let processes = match (host, process) {
+            (Some(pid), _) => PidRef::capture(pid)?,
+            (None, Some(process)) => PidRef::open(process)?,
+            (None, None) => None,
+        };
+        Ok(Self {
+            directory,
+            processes: processes.into_iter().collect(),
         })
     }
 

@@ -30,6 +30,15 @@ pub enum ExecError {
         /// "the runtime ended" or "the deadline passed".
         why: &'static str,
     },
+    /// A record of a session that cannot be understood.
+    #[error("{} is damaged", path.display())]
+    BadRecord {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
     /// Text that is no sequence of detach keys.
     #[error(
         "invalid detach keys {text:?}: allowed are {}",

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
@@ -27,6 +27,10 @@ pub struct Source<'a> {
     pending: Option<Vec<u8>>,
     kind: SourceKind,
     left: Option<Departure>,
+    /// The input, if it is a file.
+    file: Option<BorrowedFd<'a>>,
+    /// Bytes that were read.
+    taken: u64,
 }
 
 /// What input comes from.
@@ -57,6 +61,8 @@ impl<'a> Source<'a> {
             pending: None,
             kind,
             left: None,
+            file: input.filter(|fd| is_file(*fd)),
+            taken: 0,
         }
     }
 
@@ -98,6 +104,7 @@ impl<'a> Source<'a> {
     }
 
     fn take(&mut self, mut bytes: Vec<u8>) {
+        self.taken += bytes.len() as u64;
         let typed = match &mut self.kind {
             SourceKind::Data => Typed::Pass,
             SourceKind::Lines(watch) | SourceKind::Keys(watch) => watch.look(&bytes),
@@ -116,11 +123,25 @@ impl<'a> Source<'a> {
         self.left.filter(|_| self.pending.is_none())
     }
 
+    /// Of a file, gives back what was read beyond `used` bytes: whoever reads it next begins there.
+    pub fn give_back(&self, used: u64) {
+        let excess = i64::try_from(self.taken.saturating_sub(used)).unwrap_or(0);
+        if let (Some(file), 1..) = (self.file, excess) {
+            // One that cannot be sought in has lost nothing by the attempt.
+            rustix::fs::seek(file, SeekFrom::Current(-excess)).ok();
+        }
+    }
+
     /// Gives the input up.
     pub fn close(&mut self) {
         self.pending = None;
         self.input = None;
     }
+}
+
+fn is_file(fd: BorrowedFd<'_>) -> bool {
+    let kind = rustix::fs::fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    kind == Ok(FileType::RegularFile)
 }
 
 /// Where one of the container's output streams goes.
@@ -247,6 +268,22 @@ impl<'a> Sink<'a> {
 mod tests {
     use super::*;
     use crate::detach_keys::DetachKeys;
+
+    #[test]
+    fn what_was_not_used_of_a_file_is_given_back() {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, b"one\ntwo\nthree\n").unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        let mut source = Source::new(Some(file.as_fd()), SourceKind::Data);
+        source.read();
+        assert_eq!(source.pending(), Some(&b"one\ntwo\nthree\n"[..]));
+        source.sent();
+        source.read();
+        source.give_back(4);
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut file, &mut rest).unwrap();
+        assert_eq!(rest, "two\nthree\n");
+    }
 
     #[test]
     fn the_detach_keys_end_the_input_without_its_end() {

@@ -1,5 +1,7 @@
 //! The engine's side of a connection.
 
+mod sessions;
+
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -239,10 +241,13 @@ impl MonitorClient {
                 Frame::Message(bytes, fds) => match Reply::parse(&bytes)? {
                     Reply::Failed(failure) => return Err(failure.into()),
                     // Not an answer: it belongs to the attached streams.
-                    Reply::Exit(_) | Reply::Dropped { .. } => {
+                    Reply::Exit(_) | Reply::SessionExit(_) | Reply::Dropped { .. } => {
                         self.early.push_back(Frame::Message(bytes, fds));
                     }
-                    reply @ (Reply::Created { .. } | Reply::Done | Reply::Status(_)) => {
+                    reply @ (Reply::Created { .. }
+                    | Reply::Done
+                    | Reply::Status(_)
+                    | Reply::SessionStarted { .. }) => {
                         return Ok(reply);
                     }
                 },

@@ -19,8 +19,11 @@
 //! If the connection on which the container was created ends before [`protocol::Request::Commit`] or `Start` came, the monitor takes
 //! everything back: a half-made run does not outlive the engine that wanted it.
 //!
+//! * hosts the container's exec sessions ([`ctr_exec::session`]): a helper calls the runtime while the monitor goes on, and from then on a
+//!   session has what the container has: streams, clients, an end that is seen. No session has a process of ours beside it.
+//!
 //! # Limitations
-//! No exec sessions, no re-adoption of a container whose monitor was killed yet.
+//! A container whose monitor was killed is not re-adopted yet.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -31,10 +34,12 @@ pub mod protocol;
 mod record;
 mod serve;
 
+pub use ctr_exec::{ExitReport, TimedOut};
+
 pub use client::{MonitorClient, MonitorLaunch};
 pub use error::MonitorError;
 pub use log_number::{log_number, older_log};
-pub use record::{ExitRecord, ExitReport, StartSeen, TimedOut};
+pub use record::{ExitRecord, StartSeen};
 pub use serve::{RuntimeResolver, serve};
 
 /// Names of the files in a run directory. One list, because engine and monitor share them.

@@ -1,17 +1,25 @@
 //! What engine and monitor say to each other.
 //!
 //! Messages are JSON objects in frames ([`ctr_exec::frames`]). Every request gets exactly one reply on its connection, in order. A
-//! connection that has sent [`Request::Attach`] also receives output frames, and one [`Reply::Exit`] (or [`Reply::Dropped`]) after the last of them.
+//! connection that has attached also receives output frames, and one [`Reply::Exit`], [`Reply::SessionExit`] or [`Reply::Dropped`] after the
+//! last of them. A connection is attached to one thing at most: the container's own program, or one exec session.
 //! Unknown fields are ignored; a request of another [`VERSION`] is refused with a reply.
+
+mod session;
 
 use std::path::{Path, PathBuf};
 
 use ctr_exec::WindowSize;
+use ctr_exec::session::{SessionExit, SessionId};
 use ctr_sys::{Launch, PidStamp, Signal, SysResult};
 use serde::{Deserialize, Serialize};
 
 use crate::error::WireFailure;
 use crate::record::ExitRecord;
+
+pub use session::{
+    ExecRequest, ExecStart, ExecStartRequest, GivenStream, SessionSignal, SignalScope,
+};
 
 /// The version of the protocol that this code speaks.
 pub const VERSION: u32 = 1;
@@ -41,15 +49,29 @@ pub enum Request {
     Attach(AttachRequest),
     /// Stop sending; the end of this connection, which follows, means nothing more.
     Detach,
-    /// The terminal of this client has this size now. Nothing happens to a container without a terminal.
+    /// The terminal of this client has this size now. Nothing happens to a program without a terminal.
     Resize {
         /// Which.
         size: WindowSize,
+        /// Of which session; `None`: of what this client is attached to, or else the container's own program.
+        #[serde(default)]
+        session: Option<SessionId>,
     },
     /// Send a signal to the container's first process.
     Signal {
         /// Which.
         signal: Signal,
+    },
+    /// Make an exec session, and perhaps start it.
+    Exec(Box<ExecRequest>),
+    /// Start an exec session that was made before.
+    ExecStart(Box<ExecStartRequest>),
+    /// Send a signal to an exec session.
+    SessionSignal(SessionSignal),
+    /// Forget an exec session that was never started.
+    SessionRemove {
+        /// Which.
+        session: SessionId,
     },
     /// How is it?
     Status,
@@ -69,7 +91,9 @@ impl Request {
             Self::Attach(_) => "attach",
             Self::Detach => "detach",
             Self::Resize { .. } => "resize the terminal",
-            Self::Signal { .. } => "send a signal",
+            Self::Signal { .. } | Self::SessionSignal(_) => "send a signal",
+            Self::Exec(_) | Self::ExecStart(_) => "execute a process",
+            Self::SessionRemove { .. } => "remove an exec session",
             Self::Status => "tell its status",
             Self::Cleaned => "end",
             Self::Abandon => "give the container up",
@@ -226,13 +250,46 @@ impl CleanupCommand {
 }
 
 /// How a client attaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachRequest {
     /// Whether it will clean up when the container has ended; such a client is the container's foreground.
     pub cleanup: CleanupPromise,
-    /// The size of its terminal, which the container's terminal takes over.
+    /// The size of its terminal, which the program's terminal takes over.
     #[serde(default)]
     pub window: Option<WindowSize>,
+    /// To which exec session; `None`: to the container's own program.
+    #[serde(default)]
+    pub session: Option<SessionId>,
+    /// Whether its input counts.
+    #[serde(default)]
+    pub input: ClientInput,
+    /// So many bytes of output that was written before come first, as far as they are still known.
+    #[serde(default)]
+    pub replay: u64,
+}
+
+impl AttachRequest {
+    /// One more client of the container's own program, from now on.
+    pub fn observer() -> Self {
+        Self {
+            cleanup: CleanupPromise::None,
+            window: None,
+            session: None,
+            input: ClientInput::Taken,
+            replay: 0,
+        }
+    }
+}
+
+/// Whether a client's input reaches the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientInput {
+    /// It does.
+    #[default]
+    Taken,
+    /// It is thrown away: the client looks on.
+    Ignored,
 }
 
 /// Who cleans up after the exit.
@@ -262,8 +319,15 @@ pub enum Reply {
     Status(MonitorStatus),
     /// It failed; nothing else changed.
     Failed(WireFailure),
+    /// The process of an exec session exists.
+    SessionStarted {
+        /// Its identity.
+        process: PidStamp,
+    },
     /// The container has ended; the last thing an attached client receives.
     Exit(ExitRecord),
+    /// The exec session has ended; the last thing a client that is attached to it receives.
+    SessionExit(SessionExit),
     /// The client took too little while others waited; the last thing that it receives. The container goes on.
     Dropped {
         /// Bytes of output that were not sent to it.

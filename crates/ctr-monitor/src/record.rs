@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ctr_sys::{ExitStatus, PidStamp, Signal, Sync, replace_file};
+use ctr_exec::{ExitReport, TimedOut};
+use ctr_sys::{PidStamp, Sync, replace_file};
 use serde::{Deserialize, Serialize};
 
 use crate::error::MonitorError;
@@ -14,34 +15,6 @@ const RESERVE: &str = "exit.reserve";
 /// More than a record and the directory's growth need.
 const RESERVED_BYTES: usize = 16 * 1024;
 
-/// How the first process ended, as far as the monitor knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "how")]
-pub enum ExitReport {
-    /// It exited with this code, 0 to 255.
-    Exited {
-        /// The code.
-        code: i32,
-    },
-    /// A signal ended it.
-    Signaled {
-        /// Which.
-        signal: Signal,
-    },
-    /// It ended and nobody can say how: it was not the monitor's child.
-    Unknown,
-}
-
-impl From<Option<ExitStatus>> for ExitReport {
-    fn from(status: Option<ExitStatus>) -> Self {
-        match status {
-            Some(ExitStatus::Exited(code)) => Self::Exited { code },
-            Some(ExitStatus::Signaled(signal)) => Self::Signaled { signal },
-            None => Self::Unknown,
-        }
-    }
-}
-
 /// Whether the runtime's `start` had succeeded before the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,17 +24,6 @@ pub enum StartSeen {
     Yes,
     /// It had not: the container was only created.
     No,
-}
-
-/// Whether the monitor ended the container because its time was up ([`timeout_ms`](crate::protocol::CreateRequest::timeout_ms)).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TimedOut {
-    /// It did not, or the program ended by itself before the signal came.
-    #[default]
-    No,
-    /// It did.
-    Yes,
 }
 
 /// One file per generation, written once by rename. Unknown fields are tolerated: a newer monitor may say more.
@@ -160,6 +122,7 @@ impl ExitRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ctr_sys::Signal;
 
     #[test]
     fn written_records_are_read_again_and_damage_is_an_error() {

@@ -8,15 +8,23 @@ mod client;
 mod clients;
 mod container;
 mod end;
+mod exec;
 mod helper;
 mod input;
 mod input_end;
 mod intake;
+mod leftovers;
 mod listener;
 mod log;
 mod patience;
+mod pipes;
+mod poll_set;
+mod replay;
 mod requests;
+mod session;
+mod sessions;
 mod streams;
+mod subject;
 mod time_limit;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -29,7 +37,6 @@ use ctr_sys::{
     CgroupMode, Cgroups, Deadline, Liveness, PidStamp, Signal, SignalFd, Subreaper, SysError,
     bind_seqpacket, inherited_fd, set_not_dumpable, set_subreaper,
 };
-use rustix::event::{PollFd, PollFlags};
 
 use crate::error::{MonitorError, WireFailure};
 use crate::files;
@@ -42,8 +49,12 @@ use intake::{Intake, with_words};
 use listener::Listener;
 use log::Log;
 use patience::{GRACE, Patience};
+use poll_set::{PollSet, Token};
+use replay::Replay;
 use requests::parse_create;
+use sessions::Sessions;
 use streams::{ReadOutput, Streams};
+use subject::{ClientId, Subject};
 
 /// Turns a runtime's description into the runtime. The program that serves monitors implements it, because it knows the built-in one.
 pub trait RuntimeResolver {
@@ -77,7 +88,7 @@ pub fn serve(number: i32, resolver: &dyn RuntimeResolver) -> Result<(), MonitorE
         // The engine went away before it said what it wanted.
         return Ok(());
     };
-    let mut client = Client::new(connection)?;
+    let mut client = Client::new(connection, ClientId(0))?;
     let request = match parse_create(&bytes) {
         Ok(request) => request,
         Err(failure) => {
@@ -131,6 +142,8 @@ struct Monitor<'a> {
     commitment: Commitment,
     clients: Clients,
     streams: Streams,
+    replay: Replay,
+    sessions: Sessions,
     log: Log,
     signals: SignalFd,
     listener: Listener,
@@ -189,6 +202,8 @@ impl<'a> Monitor<'a> {
             commitment: Commitment::Awaited,
             clients: Clients::default(),
             streams,
+            replay: Replay::default(),
+            sessions: Sessions::default(),
             log,
             signals,
             listener,
@@ -209,25 +224,17 @@ impl<'a> Monitor<'a> {
 
     fn serve_until_over(&mut self) -> Result<(), MonitorError> {
         while !self.is_over() {
-            let [signals, listener, init, log] = self.wait()?;
-            if signals {
-                self.take_signals()?;
+            for token in self.wait()? {
+                self.serve_token(token)?;
             }
-            if init && self.exit.is_none() {
-                self.end()?;
-            }
-            if listener || self.listener.timeout() == Some(Duration::ZERO) {
+            if self.listener.timeout() == Some(Duration::ZERO) {
                 self.accept();
             }
-            self.take_requests();
             self.streams.write_stdin();
             if self.exit.is_none() {
                 self.container.check_time();
-                if log {
-                    self.log.flush();
-                }
                 self.log.check_patience();
-                self.copy_output();
+                self.see_to_sessions()?;
             }
             if self.clients.write(self.patience()) == Departed::Some {
                 self.listener.client_left();
@@ -237,11 +244,26 @@ impl<'a> Monitor<'a> {
         Ok(())
     }
 
+    fn serve_token(&mut self, token: Token) -> Result<(), MonitorError> {
+        match token {
+            Token::Signals => self.take_signals()?,
+            Token::Init if self.exit.is_none() => self.end()?,
+            Token::Log if self.exit.is_none() => self.log.flush(),
+            Token::Streams if self.exit.is_none() => self.copy_output(),
+            Token::Init | Token::Log | Token::Streams => {}
+            Token::Listener => self.accept(),
+            Token::Client(index) => self.take_requests(index),
+            Token::Session(key) => self.serve_session(key),
+            Token::Leftovers => self.sessions.leftovers.drain(),
+        }
+        Ok(())
+    }
+
     fn accept(&mut self) {
-        if let Some(connection) = self.listener.accept()
-            && let Ok(client) = Client::new(connection)
+        while self.clients.are_welcome()
+            && let Some(connection) = self.listener.accept()
         {
-            self.clients.add(client);
+            self.clients.accept(connection);
         }
     }
 
@@ -258,34 +280,25 @@ impl<'a> Monitor<'a> {
         self.exit.is_some() && self.clients.are_done(self.patience())
     }
 
-    /// Which of signals, listener, first process and log are ready.
-    fn wait(&self) -> Result<[bool; 4], MonitorError> {
-        let mut fds = vec![
-            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
-            self.listener.interest(),
-        ];
-        if self.exit.is_none() {
-            fds.push(PollFd::from_borrowed_fd(
-                self.container.as_fd(),
-                PollFlags::IN,
-            ));
+    /// Waits for anything to happen; whose it is.
+    fn wait(&self) -> Result<Vec<Token>, MonitorError> {
+        let mut set = PollSet::default();
+        set.add_readable(Token::Signals, self.signals.as_fd());
+        if self.clients.are_welcome() {
+            set.add(Token::Listener, |fds| fds.push(self.listener.interest()));
         }
-        let fixed_init = if self.exit.is_none() { Some(2) } else { None };
-        let log = self.log.interest().filter(|_| self.exit.is_none());
-        let fixed_log = log.is_some().then_some(fds.len());
-        fds.extend(log);
         if self.exit.is_none() {
-            self.streams.add_to(&mut fds, self.have_room());
+            // Before the first process: a session ends with the container, and its last output comes first.
+            self.sessions
+                .add_to(&mut set, |subject| self.clients.have_room(subject));
+            set.add_readable(Token::Init, self.container.as_fd());
+            set.add(Token::Log, |fds| fds.extend(self.log.interest()));
+            let room = self.have_room();
+            set.add(Token::Streams, |fds| self.streams.add_to(fds, room));
         }
-        self.clients.add_to(&mut fds, self.streams.input());
-        ctr_sys::poll(&mut fds, self.deadline())?;
-        let ready = |index: usize| !fds[index].revents().is_empty();
-        Ok([
-            ready(0),
-            ready(1),
-            fixed_init.is_some_and(ready),
-            fixed_log.is_some_and(ready),
-        ])
+        self.clients
+            .add_to(&mut set, |subject| self.input_of(subject));
+        Ok(set.wait(self.deadline())?)
     }
 
     /// When there is something to do although nothing happened.
@@ -295,6 +308,7 @@ impl<'a> Monitor<'a> {
             self.container.timeout().filter(|_| self.exit.is_none()),
             self.log.timeout(),
             self.streams.timeout(),
+            self.sessions.timeout().filter(|_| self.exit.is_none()),
             self.listener.timeout(),
         ];
         let next = timeouts.into_iter().flatten().min();
@@ -303,7 +317,10 @@ impl<'a> Monitor<'a> {
 
     /// Whether output may be read from the container.
     fn have_room(&self) -> ReadOutput {
-        match (self.clients.have_room(), self.log.has_room()) {
+        match (
+            self.clients.have_room(Subject::Container),
+            self.log.has_room(),
+        ) {
             (ReadOutput::Yes, ReadOutput::Yes) => ReadOutput::Yes,
             (ReadOutput::No, _) | (_, ReadOutput::No) => ReadOutput::No,
         }
@@ -313,7 +330,7 @@ impl<'a> Monitor<'a> {
         while let Some(info) = self.signals.read()? {
             match info.signal {
                 Signal::CHLD => {
-                    self.container.reap()?;
+                    self.sessions.child_ended();
                     self.log.check_writer();
                 }
                 // Somebody asks the monitor to end: the container is meant, and the monitor ends with it.
@@ -333,7 +350,8 @@ impl<'a> Monitor<'a> {
         for stream in [Stream::Stdout, Stream::Stderr] {
             if let Some(bytes) = self.streams.read(stream) {
                 self.log.write(stream, &bytes);
-                self.clients.send_output(stream, &bytes);
+                self.replay.push(stream, &bytes);
+                self.clients.send_output(Subject::Container, stream, &bytes);
             }
         }
     }

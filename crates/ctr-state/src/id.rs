@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ctr_sys::SysError;
-use rustix::rand::{GetRandomFlags, getrandom};
+use ctr_sys::random_id;
 use serde::{Deserialize, Serialize};
 
 use crate::{ParseError, StateError};
@@ -25,21 +24,7 @@ impl ContainerId {
     /// # Errors
     /// [`StateError::Sys`] when the kernel gives none.
     pub fn generate() -> Result<Self, StateError> {
-        let mut bytes = [0_u8; DIGITS / 2];
-        getrandom(&mut bytes, GetRandomFlags::empty())
-            .map_err(|errno| SysError::new("read", "random numbers", errno.into()))?;
-        Ok(Self::from_bytes(bytes))
-    }
-
-    fn from_bytes(bytes: [u8; DIGITS / 2]) -> Self {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        let digit = |value: u8| char::from(HEX[usize::from(value)]);
-        Self(
-            bytes
-                .into_iter()
-                .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-                .collect(),
-        )
+        Ok(Self(random_id()?))
     }
 
     /// All 64 digits.
@@ -142,15 +127,6 @@ mod tests {
         assert_eq!(id.as_str().parse::<ContainerId>().unwrap(), id);
         assert_eq!(id.short().len(), 12);
         assert_ne!(id, ContainerId::generate().unwrap());
-    }
-
-    #[test]
-    fn bytes_become_their_digits() {
-        let mut bytes = [0; 32];
-        bytes[0] = 0x1f;
-        bytes[31] = 0xa0;
-        let id = ContainerId::from_bytes(bytes);
-        assert!(id.as_str().starts_with("1f00") && id.as_str().ends_with("00a0"));
     }
 
     #[test]

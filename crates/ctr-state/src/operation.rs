@@ -19,6 +19,8 @@ pub enum Operation {
     Restart,
     /// Join its streams.
     Attach,
+    /// Execute another process in it.
+    Exec,
     /// Send a signal.
     Signal,
     /// Send SIGKILL and wait for the end.
@@ -80,6 +82,7 @@ const TABLE: [[Effect; Status::COUNT]; Operation::COUNT] = [
     /* Start         */ [RUN,        START,   Stays,                 No,                     No,        CLEAN_RUN,  RUN,    No],
     /* Restart       */ [RUN,        START,   RERUN,                 No,                     No,        CLEAN_RUN,  RUN,    No],
     /* Attach        */ [No,         No,      Stays,                 No,                     No,        No,         No,     No],
+    /* Exec          */ [No,         No,      Stays,                 No,                     No,        No,         No,     No],
     /* Signal        */ [No,         No,      SIGNAL,                SIGNAL,                 SIGNAL,    No,         No,     No],
     /* Kill          */ [No,         No,      KILL,                  KILL,                   KILL,      No,         No,     No],
     /* Stop          */ [Stays,      STOP,    STOP,                  No,                     STOP,      CLEAN,      Stays,  No],
@@ -94,7 +97,7 @@ const TABLE: [[Effect; Status::COUNT]; Operation::COUNT] = [
 
 impl Operation {
     /// How many there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
 
     /// All of them, in the order of the table.
     pub const ALL: [Self; Self::COUNT] = [
@@ -102,6 +105,7 @@ impl Operation {
         Self::Start,
         Self::Restart,
         Self::Attach,
+        Self::Exec,
         Self::Signal,
         Self::Kill,
         Self::Stop,
@@ -125,6 +129,7 @@ impl Operation {
     /// | Start | Init, Start | Start | = | - | - | Cleaned, Init, Start | Init, Start | - |
     /// | Restart | Init, Start | Start | BeginStop, ExitSeen, Cleaned, Init, Start | - | - | Cleaned, Init, Start | Init, Start | - |
     /// | Attach | - | - | = | - | - | - | - | - |
+    /// | Exec | - | - | = | - | - | - | - | - |
     /// | Signal | - | - | Kill | Kill | Kill | - | - | - |
     /// | Kill | - | - | Kill, ExitSeen | Kill, ExitSeen | Kill, ExitSeen | - | - | - |
     /// | Stop | = | BeginStop, ExitSeen, Cleaned | BeginStop, ExitSeen, Cleaned | - | BeginStop, ExitSeen, Cleaned | Cleaned | = | - |
@@ -148,7 +153,7 @@ impl Operation {
     pub fn possible(status: Status) -> impl Iterator<Item = &'static str> {
         let useful = move |operation: &Self| match operation.on(status) {
             Effect::Refused => false,
-            Effect::Stays => matches!(operation, Self::Attach | Self::Rename),
+            Effect::Stays => matches!(operation, Self::Attach | Self::Exec | Self::Rename),
             Effect::Moves(_) | Effect::Removes(_) => true,
         };
         let operations = Self::ALL.into_iter().filter(useful);
@@ -169,6 +174,7 @@ impl Operation {
             Self::Start => "start",
             Self::Restart => "restart",
             Self::Attach => "attach",
+            Self::Exec => "exec",
             Self::Signal | Self::Kill => "kill",
             Self::Stop => "stop",
             Self::Pause => "pause",
@@ -190,6 +196,7 @@ impl fmt::Display for Operation {
             Self::Start => "start",
             Self::Restart => "restart",
             Self::Attach => "attach to",
+            Self::Exec => "execute a process in",
             Self::Signal => "signal",
             Self::Kill => "kill",
             Self::Stop => "stop",

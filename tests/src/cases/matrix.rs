@@ -37,6 +37,7 @@ rows! {
     start Start,
     restart Restart,
     attach Attach,
+    exec Exec,
     signal Signal,
     kill Kill,
     stop Stop,

@@ -35,6 +35,7 @@ fn help_lists_the_commands() {
               run        Create a container and run a command in it
               start      Start containers that do not run
               attach     Attach to the streams of a running container
+              exec       Run a command in a running container
               stop       Stop containers: a signal, then KILL after a time
               restart    Stop containers and start them
               init       Have the runtime make containers without starting their programs
@@ -79,29 +80,38 @@ fn help_lists_the_commands_below_container() {
             Usage: boxes container [OPTIONS] <COMMAND>
 
             Commands:
-              create   Create a container without starting it
-              run      Create a container and run a command in it
-              start    Start containers that do not run
-              attach   Attach to the streams of a running container
-              stop     Stop containers: a signal, then KILL after a time
-              restart  Stop containers and start them
-              init     Have the runtime make containers without starting their programs
-              kill     Send a signal to containers
-              pause    Freeze the processes of containers
-              unpause  Let the processes of paused containers go on
-              rename   Give a container another name
-              rm       Remove containers
-              ps       List containers
-              inspect  Show all that is known about containers, as JSON
-              logs     Show what a container wrote
-              wait     Wait until containers end and print their exit codes
-              cleanup  Release what containers that ended still hold
-              exists   Ask whether a container exists: exit code 0 or 1
-              history  Show all runs of a container: who started each, and how it ended; also of a removed one
-              prune    Remove all containers that do not run
-              refresh  Make containers anew in the status they have
-              ls       List containers
-              help     Print this message or the help of the given subcommand(s)
+              create        Create a container without starting it
+              run           Create a container and run a command in it
+              start         Start containers that do not run
+              attach        Attach to the streams of a running container
+              exec          Run a command in a running container
+              stop          Stop containers: a signal, then KILL after a time
+              restart       Stop containers and start them
+              init          Have the runtime make containers without starting their programs
+              kill          Send a signal to containers
+              pause         Freeze the processes of containers
+              unpause       Let the processes of paused containers go on
+              rename        Give a container another name
+              rm            Remove containers
+              ps            List containers
+              inspect       Show all that is known about containers, as JSON
+              logs          Show what a container wrote
+              wait          Wait until containers end and print their exit codes
+              cleanup       Release what containers that ended still hold
+              exec-create   Make an exec session, to be started later
+              exec-start    Start an exec session
+              exec-inspect  Show all that is known about exec sessions, as JSON
+              exec-ls       List exec sessions
+              exec-kill     Send a signal to all processes of exec sessions
+              exec-wait     Wait until exec sessions end and print their exit codes
+              exec-resize   Give the terminal of an exec session another size
+              exec-rm       Forget exec sessions
+              exists        Ask whether a container exists: exit code 0 or 1
+              history       Show all runs of a container: who started each, and how it ended; also of a removed one
+              prune         Remove all containers that do not run
+              refresh       Make containers anew in the status they have
+              ls            List containers
+              help          Print this message or the help of the given subcommand(s)
 
             Options:
               -h, --help  Print help

@@ -1,5 +1,7 @@
 //! What an attached client does with its streams, keys and signals: the flags that `run`, `start` and `attach` share.
 
+use std::os::fd::BorrowedFd;
+
 use ctr_core::{SessionIo, SignalProxy};
 use ctr_exec::{DetachKeys, WindowSize, is_terminal};
 use ctr_sys::SignalFd;
@@ -137,17 +139,32 @@ impl Client {
         is_terminal(stdin)
     }
 
-    /// The streams of this process, as far as the client uses them.
-    pub(crate) fn io<'a>(&self, io: &mut Io, signals: &'a SignalFd) -> SessionIo<'a> {
+    /// The keys by which it leaves.
+    pub(crate) fn detach_keys(&self) -> &DetachKeys {
+        &self.detach_keys
+    }
+
+    /// The descriptors of this process, as far as the client uses them.
+    pub(crate) fn descriptors<'a>(&self, io: &mut Io) -> [Option<BorrowedFd<'a>>; 3] {
         let [stdin, stdout, stderr] = io.descriptors();
         let used = |wanted, fd| match wanted {
             Use::Yes => Some(fd),
             Use::No => None,
         };
+        [
+            used(self.streams.stdin, stdin),
+            used(self.streams.stdout, stdout),
+            used(self.streams.stderr, stderr),
+        ]
+    }
+
+    /// The streams of this process, as far as the client uses them.
+    pub(crate) fn io<'a>(&self, io: &mut Io, signals: &'a SignalFd) -> SessionIo<'a> {
+        let [stdin, stdout, stderr] = self.descriptors(io);
         SessionIo {
-            stdin: used(self.streams.stdin, stdin),
-            stdout: used(self.streams.stdout, stdout),
-            stderr: used(self.streams.stderr, stderr),
+            stdin,
+            stdout,
+            stderr,
             signals: Some(signals),
             proxy: self.proxy,
             detach_keys: self.detach_keys.clone(),

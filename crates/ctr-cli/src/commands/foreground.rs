@@ -16,6 +16,12 @@ pub(crate) fn follow(
     match session.run(streams)? {
         SessionEnd::Detached => Ok(Outcome::Done),
         SessionEnd::Exited(info) => ended(name, &info),
+        SessionEnd::Left { exit, dropped } => {
+            io.warning(&format!(
+                "processes that the command has left behind wrote {dropped} bytes that were not waited for; --wait-io eof waits"
+            ));
+            ended(name, &exit)
+        }
         SessionEnd::CutOff(info) => {
             io.warning(&format!(
                 "the last of its output did not arrive here (its monitor was killed, or somebody cleaned up after it meanwhile); \

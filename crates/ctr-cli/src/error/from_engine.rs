@@ -52,12 +52,16 @@ fn kind(error: &EngineError) -> ErrorKind {
         | EngineError::Needed { .. }
         | EngineError::Dependency { .. }
         | EngineError::NoLogs { .. }
+        | EngineError::NoSession { .. }
+        | EngineError::AmbiguousSession { .. }
+        | EngineError::SessionState { .. }
         | EngineError::Runtime(_)
         | EngineError::Unkillable { .. }
         | EngineError::State(_)
         | EngineError::Rootfs(_)
         | EngineError::Oci(_)
         | EngineError::Monitor(_)
+        | EngineError::Exec(_)
         | EngineError::Sys(_) => ErrorKind::Failed,
     }
 }
@@ -76,17 +80,22 @@ fn hint(error: &EngineError) -> Option<String> {
         EngineError::Runtime(failure) | EngineError::Monitor(MonitorError::Runtime(failure)) => {
             for_runtime(failure)
         }
+        EngineError::NoSession { .. } | EngineError::AmbiguousSession { .. } => {
+            Some("container exec-ls shows those that there are".to_owned())
+        }
         EngineError::Oci(OciError::RuntimeNotFound { .. }) => Some(NO_RUNTIME_NEEDED.to_owned()),
         EngineError::Invalid { .. }
         | EngineError::RemovalStuck { .. }
         | EngineError::CalledOff { .. }
         | EngineError::Dependency { .. }
         | EngineError::NoLogs { .. }
+        | EngineError::SessionState { .. }
         | EngineError::Interrupted { .. }
         | EngineError::Unkillable { .. }
         | EngineError::Rootfs(_)
         | EngineError::Oci(_)
         | EngineError::Monitor(_)
+        | EngineError::Exec(_)
         | EngineError::Sys(_) => None,
     }
 }
@@ -104,6 +113,10 @@ fn for_status(status: Status, operation: Operation) -> Option<String> {
             Operation::Attach,
             Status::Configured | Status::Created | Status::Stopped | Status::Exited,
         ) => Some("start -a starts it and attaches".to_owned()),
+        (
+            Operation::Exec,
+            Status::Configured | Status::Created | Status::Stopped | Status::Exited,
+        ) => Some("start it first".to_owned()),
         (
             _,
             Status::Configured
@@ -245,7 +258,7 @@ mod tests {
         check(
             wrong(Status::Running, Operation::Remove),
             &expect![[r#"
-                WrongStatus: cannot remove container web: it is running since 1970-01-01T00:00:00Z (possible now: restart, attach, kill, stop, pause, rename, rm -f)
+                WrongStatus: cannot remove container web: it is running since 1970-01-01T00:00:00Z (possible now: restart, attach, exec, kill, stop, pause, rename, rm -f)
                 hint: stop it first, or use rm -f
             "#]],
         );

@@ -4,17 +4,18 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use ctr_exec::frames::{Frame, Stream};
+use ctr_exec::session::SessionExit;
 use ctr_exec::{Departure, RawMode, Sink, Source, SourceKind, WindowSize, is_terminal};
 use ctr_monitor::MonitorError;
 use ctr_monitor::protocol::{Reply, Request};
-use ctr_state::{ExitInfo, Terminal};
+use ctr_state::Terminal;
 use ctr_sys::{Deadline, PidRef, Signal, SignalFd, SysError, poll};
 use rustix::event::{PollFd, PollFlags};
 
 use super::{Role, Session, SessionEnd, SessionIo, SignalProxy};
 use crate::error::EngineError;
+use crate::exec::session_exit_info;
 use crate::probe::exit_info;
-use crate::wait::exit_of;
 use crate::watch::Watch;
 
 /// How long a container may go on after its stop signal when nobody reads its output any more. In a pipeline of processes it would have
@@ -24,7 +25,15 @@ const READER_GONE: Duration = Duration::from_secs(1);
 /// What the copying led to: the end of the session, and whether all output was written.
 pub(super) struct Ended {
     pub(super) end: SessionEnd,
+    /// What the monitor said of it.
+    pub(super) seen: Option<Seen>,
     pub(super) output: Result<(), EngineError>,
+}
+
+/// The monitor's own words about the end of an exec session.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Seen {
+    Exec(SessionExit),
 }
 
 pub(super) struct Copy<'s, 'e, 'a> {
@@ -40,6 +49,7 @@ pub(super) struct Copy<'s, 'e, 'a> {
     /// A size that the monitor has not been told yet.
     resize: Option<WindowSize>,
     connection: Connection,
+    seen: Option<Seen>,
     /// When a container that was asked to stop, because nobody reads its output, is killed.
     kill_at: Option<Deadline>,
     /// Put back when this is dropped, on every way out.
@@ -63,7 +73,7 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
     ) -> Result<Self, EngineError> {
         session.client.set_nonblocking()?;
         let terminal = io.stdin.filter(|fd| is_terminal(fd));
-        let raw = match (terminal, session.run.terminal) {
+        let raw = match (terminal, session.attached.terminal()) {
             (Some(terminal), Terminal::Yes) => {
                 Some(RawMode::enter(terminal).map_err(MonitorError::from)?)
             }
@@ -75,12 +85,17 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
             (Some(_), None) => SourceKind::Lines(watch),
             (Some(_), Some(_)) => SourceKind::Keys(watch),
         };
-        let window = match session.run.terminal {
+        let window = match session.attached.terminal() {
             Terminal::Yes => terminal.or(io.stdout.filter(|fd| is_terminal(fd))),
             Terminal::No => None,
         };
         Ok(Self {
-            init: session.run.init.map(PidRef::open).transpose()?.flatten(),
+            init: session
+                .attached
+                .process()
+                .map(PidRef::open)
+                .transpose()?
+                .flatten(),
             session,
             signals: io.signals,
             proxy: io.proxy,
@@ -91,6 +106,7 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
             resize: window.and_then(WindowSize::of),
             window,
             connection: Connection::Open,
+            seen: None,
             kill_at: None,
             _raw: raw,
         })
@@ -107,8 +123,10 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
                     }
                 }
                 Connection::Lost => {
-                    let watch = Watch::new(&self.session.container, self.session.run.generation)?;
-                    if let (Some(exit), true) = (self.recorded_exit()?, written) {
+                    let (attached, container) = (&self.session.attached, &self.session.container);
+                    let watch = attached.watch(container)?;
+                    let exit = attached.recorded_end(container)?;
+                    if let (Some(exit), true) = (exit, written) {
                         return Ok(self.ended(SessionEnd::CutOff(exit)));
                     }
                     if let Some(end) = self.wait(Some(&watch))? {
@@ -117,10 +135,6 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
                 }
             }
         }
-    }
-
-    fn recorded_exit(&self) -> Result<Option<ExitInfo>, EngineError> {
-        exit_of(&self.session.container, self.session.run.generation)
     }
 
     /// Goes, and has the monitor go on as if the session had never been there.
@@ -139,9 +153,18 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
         let failed = failures.into_iter().find_map(|(name, errno)| {
             errno.map(|errno| SysError::new("write to", name, errno.into()))
         });
+        self.give_input_back();
         Ended {
             end,
+            seen: self.seen,
             output: failed.map_or(Ok(()), |error| Err(error.into())),
+        }
+    }
+
+    /// Input from a file that the program has not read is left to whoever reads the file next: a loop over its lines, mostly.
+    fn give_input_back(&self) {
+        if let Some(Seen::Exec(end)) = self.seen {
+            self.input.give_back(end.input_read);
         }
     }
 
@@ -237,7 +260,7 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
     fn take_signals(&mut self) -> Result<Option<SessionEnd>, EngineError> {
         while let Some(info) = self.signals.map(SignalFd::read).transpose()?.flatten() {
             let signal = info.signal;
-            if signal == Signal::WINCH && self.session.run.terminal == Terminal::Yes {
+            if signal == Signal::WINCH && self.session.attached.terminal() == Terminal::Yes {
                 // The kernel tells the programs on the container's terminal.
                 self.resize = self.window.and_then(WindowSize::of).or(self.resize);
                 continue;
@@ -263,7 +286,10 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
     fn send(&mut self) -> Result<(), EngineError> {
         let client = &self.session.client;
         if let Some(size) = self.resize
-            && sent(client.try_send(&Request::Resize { size }))? == Sent::Yes
+            && sent(client.try_send(&Request::Resize {
+                size,
+                session: None,
+            }))? == Sent::Yes
         {
             self.resize = None;
         }
@@ -286,7 +312,11 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
                     self.stdout.push(&bytes);
                 }
                 Some(Frame::Message(bytes, _)) => {
-                    if let Some(end) = end_of(Reply::parse(&bytes)?) {
+                    let reply = Reply::parse(&bytes)?;
+                    if let Reply::SessionExit(end) = &reply {
+                        self.seen = Some(Seen::Exec(*end));
+                    }
+                    if let Some(end) = end_of(reply) {
                         self.connection = Connection::Ended(end);
                         break;
                     }
@@ -307,7 +337,7 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
         if !self.stdout.reader_is_gone() || matches!(self.connection, Connection::Ended(_)) {
             return Ok(None);
         }
-        if self.session.run.role == Role::Observer {
+        if self.session.attached.role() == Role::Observer {
             return Ok(Some(SessionEnd::Detached));
         }
         let Some(init) = &self.init else {
@@ -315,7 +345,7 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
         };
         match self.kill_at {
             None => {
-                init.signal(self.session.run.stop_signal)?;
+                init.signal(self.session.attached.stop_signal())?;
                 self.kill_at = Some(Deadline::after(READER_GONE));
             }
             Some(at) if at.expired() => {
@@ -352,6 +382,17 @@ fn end_of(reply: Reply) -> Option<SessionEnd> {
     match reply {
         Reply::Exit(record) => Some(SessionEnd::Exited(exit_info(&record))),
         Reply::Dropped { missed } => Some(SessionEnd::Dropped { missed }),
-        Reply::Created { .. } | Reply::Done | Reply::Status(_) | Reply::Failed(_) => None,
+        Reply::SessionExit(end) => Some(match end.dropped {
+            0 => SessionEnd::Exited(session_exit_info(&end)),
+            dropped => SessionEnd::Left {
+                exit: session_exit_info(&end),
+                dropped,
+            },
+        }),
+        Reply::Created { .. }
+        | Reply::Done
+        | Reply::Status(_)
+        | Reply::SessionStarted { .. }
+        | Reply::Failed(_) => None,
     }
 }

@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use ctr_core::{
-    Attach, AttachRequest, Container, EngineError, RemoveMode, Session, SessionEnd, SessionIo,
-    SignalProxy, StartRequest, Started,
+    Attach, AttachRequest, ClientInput, Container, EngineError, RemoveMode, Session, SessionEnd,
+    SessionIo, SignalProxy, StartRequest, Started,
 };
 use ctr_exec::DetachKeys;
 use ctr_state::{ExitCause, Operation, StartReason, Status};
@@ -32,7 +32,11 @@ pub(crate) const TESTS: [Test; 4] = [
     ),
 ];
 
-const REQUEST: AttachRequest = AttachRequest { window: None };
+const REQUEST: AttachRequest = AttachRequest {
+    window: None,
+    input: ClientInput::Taken,
+    replay: 0,
+};
 
 /// A pipe for the output, and the client's end of it in a session.
 struct Output {

@@ -150,7 +150,11 @@ fn carry_out(container: &Container<'_>, operation: Operation) -> Result<(), Engi
             ..CleanupRequest::ENDED
         }),
         Operation::RemoveByForce => container.remove(remove(RemoveMode::Force)).map(drop),
-        Operation::Attach | Operation::Refresh | Operation::Rename | Operation::Remove => {
+        Operation::Attach
+        | Operation::Exec
+        | Operation::Refresh
+        | Operation::Rename
+        | Operation::Remove => {
             unreachable!("not among those that are asked")
         }
     }
@@ -338,6 +342,7 @@ impl Life {
             Operation::Start
             | Operation::Restart
             | Operation::Attach
+            | Operation::Exec
             | Operation::Kill
             | Operation::Stop
             | Operation::Cleanup

@@ -139,7 +139,7 @@ fn carry_out(
         Operation::Rename => container.rename(&new_name.parse().unwrap()),
         Operation::Remove => container.remove(remove(RemoveMode::Normal)).map(drop),
         Operation::RemoveByForce => container.remove(remove(RemoveMode::Force)).map(drop),
-        Operation::Attach => unreachable!("a session is tested elsewhere"),
+        Operation::Attach | Operation::Exec => unreachable!("a session is tested elsewhere"),
     }
 }
 

@@ -105,10 +105,7 @@ fn refusals() {
     journal.news();
     refused(container.start(detached()), "start");
     refused(container.init(), "initialize");
-    refused(
-        container.attach(AttachRequest { window: None }),
-        "attach to",
-    );
+    refused(container.attach(AttachRequest::now(None)), "attach to");
     refused(
         container.cleanup(ctr_core::CleanupRequest::ENDED),
         "clean up after",

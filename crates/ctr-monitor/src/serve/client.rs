@@ -1,19 +1,22 @@
-//! One client of a monitor: its connection, its bounded queue, and what it may cost the container.
+//! One client of a monitor: its connection, its bounded queue, and what it may cost the program whose output it takes.
 
-use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+mod outbox;
+
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use ctr_exec::frames::{self, Frame, MAX_PAYLOAD, Receiver, Stream};
+use ctr_exec::frames::{Frame, MAX_PAYLOAD, Receiver, Stream};
 use ctr_sys::{Deadline, SysError, peer_uid};
 use rustix::event::{PollFd, PollFlags};
 
 use super::patience::Patience;
 use super::streams::Input;
+use super::subject::{ClientId, Subject};
 use crate::error::MonitorError;
-use crate::protocol::{CleanupPromise, Reply};
+use crate::protocol::{CleanupPromise, ClientInput, Reply};
+use outbox::Outbox;
 
-/// Bytes that may wait for one client before the container's output is held back.
+/// Bytes that may wait for one client before the program's output is held back.
 pub(super) const QUEUE_LIMIT: usize = 1024 * 1024;
 
 /// In each such time an observer with a full queue must take [`LEAST`] bytes, or it is dropped.
@@ -21,42 +24,43 @@ const WINDOW: Duration = Duration::from_secs(2);
 const LEAST: u64 = 64 * 1024;
 
 pub(super) struct Client {
-    connection: Option<OwnedFd>,
-    queue: VecDeque<Vec<u8>>,
-    queued: usize,
-    /// When it last took something, or began to have something to take.
-    moved: Instant,
-    /// All bytes that it took.
-    taken: u64,
+    id: ClientId,
+    outbox: Outbox,
     /// When its queue was found full, and what it had taken by then.
     full: Option<(Instant, u64)>,
-    /// When the container ended, if it was attached by then.
+    /// When the container ended.
     ended: Option<Instant>,
     role: Role,
-    hearing: Hearing,
+    /// What it is attached to, if it is attached.
+    subject: Subject,
+    input: ClientInput,
     stdin_used: StdinUsed,
     pub(super) is_creator: bool,
 }
 
-/// Whether somebody is there to take what is sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hearing {
-    Yes,
-    /// The other end is closed. What came before is still to be read.
-    No,
-}
-
-/// What a client is to the container.
+/// What a client is to the program that it is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+pub(super) enum Role {
     /// It asks and is answered.
     Caller,
     /// It receives the output beside others, and must not hold them up.
     Observer,
     /// The container runs in its foreground, and it has promised to clean up: as in a pipeline, the container waits for it.
     Owner,
+    /// An exec session runs in its foreground, and waits for it in the same way.
+    Foreground,
     /// An observer that took too little. It gets no more output but the number of bytes that it missed.
     Dropped { missed: u64 },
+}
+
+impl Role {
+    /// That of a client that attaches to the container's own program.
+    pub(super) fn of(promise: CleanupPromise) -> Self {
+        match promise {
+            CleanupPromise::None => Self::Observer,
+            CleanupPromise::Made => Self::Owner,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,45 +70,45 @@ enum StdinUsed {
 }
 
 impl Client {
-    pub(super) fn new(connection: OwnedFd) -> Result<Self, MonitorError> {
+    pub(super) fn new(connection: OwnedFd, id: ClientId) -> Result<Self, MonitorError> {
         rustix::io::ioctl_fionbio(&connection, true)
             .map_err(|errno| SysError::new("set up", "a connection", errno.into()))?;
         Ok(Self {
-            connection: Some(connection),
-            queue: VecDeque::new(),
-            queued: 0,
-            moved: Instant::now(),
-            taken: 0,
+            id,
+            outbox: Outbox::new(connection),
             full: None,
             ended: None,
             role: Role::Caller,
-            hearing: Hearing::Yes,
+            subject: Subject::Container,
+            input: ClientInput::Taken,
             stdin_used: StdinUsed::No,
             is_creator: false,
         })
     }
 
+    pub(super) fn id(&self) -> ClientId {
+        self.id
+    }
+
     /// Whether it may be served: root, or the engine's own user.
     pub(super) fn is_allowed(&self) -> bool {
         let own = rustix::process::geteuid().as_raw();
-        let uid = self
-            .connection
-            .as_ref()
-            .and_then(|connection| peer_uid(connection.as_fd()).ok());
+        let connection = self.outbox.connection();
+        let uid = connection.and_then(|connection| peer_uid(connection).ok());
         uid.is_some_and(|uid| uid == own || uid == 0)
     }
 
     /// Adds the end of the connection, which is reported without being asked for.
     pub(super) fn add_end_to<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
-        if let Some(connection) = &self.connection {
+        if let Some(connection) = self.outbox.connection() {
             let end = PollFlags::empty();
-            fds.push(PollFd::from_borrowed_fd(connection.as_fd(), end));
+            fds.push(PollFd::from_borrowed_fd(connection, end));
         }
     }
 
     /// Whether the other end has closed the connection.
     pub(super) fn is_gone(&self) -> bool {
-        if self.connection.is_none() {
+        if self.outbox.connection().is_none() {
             return true;
         }
         let mut fds = Vec::new();
@@ -116,11 +120,11 @@ impl Client {
 
     /// Whether this end is open.
     pub(super) fn is_open(&self) -> bool {
-        self.connection.is_some()
+        self.outbox.connection().is_some()
     }
 
     pub(super) fn add_to<'a>(&'a self, fds: &mut Vec<PollFd<'a>>, input: Input) {
-        let Some(connection) = &self.connection else {
+        let Some(connection) = self.outbox.connection() else {
             return;
         };
         // Without any interest it is left out: a dead peer would be reported all the same, again and again.
@@ -132,12 +136,12 @@ impl Client {
             flags |= PollFlags::OUT;
         }
         if !flags.is_empty() {
-            fds.push(PollFd::from_borrowed_fd(connection.as_fd(), flags));
+            fds.push(PollFd::from_borrowed_fd(connection, flags));
         }
     }
 
     fn has_something_to_say(&self) -> bool {
-        !self.queue.is_empty() || matches!(self.role, Role::Dropped { .. })
+        !self.outbox.is_empty() || matches!(self.role, Role::Dropped { .. })
     }
 
     /// The next frame; `None` when there is none now.
@@ -145,8 +149,8 @@ impl Client {
         if input == Input::Full && self.stdin_used == StdinUsed::Yes {
             return None;
         }
-        let connection = self.connection.as_ref()?;
-        match receiver.receive(connection.as_fd()) {
+        let connection = self.outbox.connection()?;
+        match receiver.receive(connection) {
             Ok(frame) => {
                 if matches!(&frame, Frame::Data(Stream::Stdin, _)) {
                     self.stdin_used = StdinUsed::Yes;
@@ -163,136 +167,105 @@ impl Client {
         }
     }
 
-    /// Whether the end of its connection is the end of the container's input: it was the container's foreground.
+    /// Whether the end of its connection is the end of the program's input: it was the program's foreground.
     pub(super) fn owns_stdin(&self) -> bool {
-        self.role == Role::Owner && self.stdin_used == StdinUsed::Yes
+        matches!(self.role, Role::Owner | Role::Foreground) && self.stdin_used == StdinUsed::Yes
     }
 
-    pub(super) fn attach(&mut self, promise: CleanupPromise) {
-        self.role = match promise {
-            CleanupPromise::None => Role::Observer,
-            CleanupPromise::Made => Role::Owner,
-        };
+    /// Where its input goes; `None`: nowhere.
+    pub(super) fn input_subject(&self) -> Option<Subject> {
+        (self.is_attached() && self.input == ClientInput::Taken).then_some(self.subject)
+    }
+
+    /// The session that runs in its foreground.
+    pub(super) fn foreground_of(&self) -> Option<Subject> {
+        (self.role == Role::Foreground).then_some(self.subject)
+    }
+
+    pub(super) fn attach(&mut self, subject: Subject, role: Role, input: ClientInput) {
+        self.role = role;
+        self.subject = subject;
+        self.input = input;
     }
 
     pub(super) fn is_attached(&self) -> bool {
         self.role != Role::Caller
     }
 
-    /// It leaves, and the container goes on as if it had never been there.
+    pub(super) fn is_attached_to(&self, subject: Subject) -> bool {
+        self.is_attached() && self.subject == subject
+    }
+
+    /// What it is attached to, or else the container's own program.
+    pub(super) fn subject(&self) -> Subject {
+        if self.is_attached() {
+            self.subject
+        } else {
+            Subject::Container
+        }
+    }
+
+    /// It leaves, and the program goes on as if it had never been there.
     pub(super) fn detach(&mut self) {
         self.role = Role::Caller;
     }
 
     pub(super) fn reply(&mut self, reply: &Reply) {
         if let Ok(bytes) = serde_json::to_vec(reply) {
-            self.push(bytes);
+            self.outbox.push(bytes);
         }
     }
 
-    /// Output of the container, if it is attached.
+    /// Output of what it is attached to.
     pub(super) fn send_output(&mut self, stream: Stream, bytes: &[u8]) {
         match &mut self.role {
             Role::Caller => {}
             Role::Dropped { missed } => *missed += bytes.len() as u64,
-            Role::Observer | Role::Owner => {
+            Role::Observer | Role::Owner | Role::Foreground => {
                 for part in bytes.chunks(MAX_PAYLOAD) {
-                    self.push_output(stream, part);
+                    self.outbox.push_output(stream, part);
                 }
             }
         }
     }
 
-    /// The exit, if it is attached.
+    /// The exit of what it is attached to.
     pub(super) fn send_exit(&mut self, exit: &Reply) {
         match self.role {
             Role::Caller | Role::Dropped { .. } => {}
-            Role::Observer | Role::Owner => {
-                self.ended = Some(Instant::now());
-                self.reply(exit);
-            }
+            Role::Observer | Role::Owner | Role::Foreground => self.reply(exit),
         }
     }
 
-    /// Many small writes of the program become few packets.
-    fn push_output(&mut self, stream: Stream, part: &[u8]) {
-        let joins = |last: &Vec<u8>| {
-            last.first() == Some(&stream.tag()) && last.len() + part.len() <= MAX_PAYLOAD
-        };
-        match self.queue.back_mut() {
-            Some(last) if joins(last) => {
-                last.extend_from_slice(part);
-                self.queued += part.len();
-            }
-            Some(_) | None => self.push(frames::data_packet(stream, part)),
-        }
-    }
-
-    fn push(&mut self, packet: Vec<u8>) {
-        if self.connection.is_none() || self.hearing == Hearing::No {
-            return;
-        }
-        if self.queue.is_empty() {
-            self.moved = Instant::now();
-        }
-        self.queued += cost(&packet);
-        self.queue.push_back(packet);
+    /// The container has ended: what it has not taken by now is forgiven.
+    pub(super) fn forgive(&mut self) {
+        self.ended = Some(Instant::now());
     }
 
     /// Sends what the socket takes.
     pub(super) fn write(&mut self) {
-        self.write_queue();
-        if let (Role::Dropped { missed }, true) = (self.role, self.queue.is_empty()) {
+        self.outbox.write();
+        if let (Role::Dropped { missed }, true) = (self.role, self.outbox.is_empty()) {
             self.tell_what_was_missed(missed);
         }
     }
 
     /// The last thing that it hears, with what it has missed until then: so it is not queued.
     fn tell_what_was_missed(&mut self, missed: u64) {
-        let (Some(connection), Ok(packet)) = (
-            &self.connection,
-            serde_json::to_vec(&Reply::Dropped { missed }),
-        ) else {
-            return;
-        };
-        match frames::send(connection.as_fd(), &packet, &[]) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Ok(()) | Err(_) => self.close(),
-        }
-    }
-
-    fn write_queue(&mut self) {
-        while let (Some(connection), Some(packet)) = (&self.connection, self.queue.front()) {
-            match frames::send(connection.as_fd(), packet, &[]) {
-                Ok(()) => {
-                    self.queued -= cost(packet);
-                    self.taken += packet.len() as u64;
-                    self.queue.pop_front();
-                    self.moved = Instant::now();
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                    self.hearing = Hearing::No;
-                    self.forget_queue();
-                }
-                Err(_) => self.close(),
-            }
+        if let Ok(packet) = serde_json::to_vec(&Reply::Dropped { missed })
+            && self.outbox.write_now(&packet)
+        {
+            self.close();
         }
     }
 
     pub(super) fn close(&mut self) {
-        self.connection = None;
-        self.forget_queue();
+        self.outbox.close();
     }
 
-    fn forget_queue(&mut self) {
-        self.queue.clear();
-        self.queued = 0;
-    }
-
-    /// Whether the container's output has to wait for it.
+    /// Whether the output of what it is attached to has to wait for it.
     pub(super) fn holds_back(&self) -> bool {
-        self.queued > QUEUE_LIMIT
+        self.outbox.queued() > QUEUE_LIMIT
     }
 
     /// Lets go of it if it costs more than it may.
@@ -300,13 +273,17 @@ impl Client {
         match (patience, self.role) {
             (Patience::Running, Role::Observer) => {
                 if self.is_too_slow() {
-                    self.drop_output();
+                    let missed = self.outbox.drop_output();
+                    self.role = Role::Dropped { missed };
                 }
             }
-            (Patience::Running, Role::Caller | Role::Owner | Role::Dropped { .. })
+            (
+                Patience::Running,
+                Role::Caller | Role::Owner | Role::Foreground | Role::Dropped { .. },
+            )
             | (Patience::Ending, Role::Owner) => {}
             (Patience::Ending | Patience::Cleaned, _) => {
-                if !self.queue.is_empty() && self.idle(patience) >= patience.grace() {
+                if !self.outbox.is_empty() && self.idle(patience) >= patience.grace() {
                     self.close();
                 }
             }
@@ -315,37 +292,27 @@ impl Client {
 
     /// How long it has taken nothing. What was before the end of the container is forgiven, until somebody waits.
     fn idle(&self, patience: Patience) -> Duration {
-        let since = match patience {
-            Patience::Running | Patience::Cleaned => self.moved,
-            Patience::Ending => self.ended.map_or(self.moved, |ended| ended.max(self.moved)),
-        };
-        since.elapsed()
+        self.outbox.idle(match patience {
+            Patience::Running | Patience::Cleaned => None,
+            Patience::Ending => self.ended,
+        })
     }
 
     fn is_too_slow(&mut self) -> bool {
-        if self.queued <= QUEUE_LIMIT / 2 {
+        if self.outbox.queued() <= QUEUE_LIMIT / 2 {
             self.full = None;
         }
         if !self.holds_back() {
             return false;
         }
         let now = Instant::now();
-        let (since, taken) = *self.full.get_or_insert((now, self.taken));
+        let taken_now = self.outbox.taken();
+        let (since, taken) = *self.full.get_or_insert((now, taken_now));
         if now.duration_since(since) < WINDOW {
             return false;
         }
-        self.full = Some((now, self.taken));
-        self.taken - taken < LEAST
-    }
-
-    /// Output that waits for it is counted and dropped; replies stay.
-    fn drop_output(&mut self) {
-        let is_output = |packet: &Vec<u8>| packet.first() != Some(&b'{');
-        let dropped = self.queue.iter().filter(|packet| is_output(packet));
-        let missed = dropped.map(|packet| packet.len() as u64 - 1).sum();
-        self.queue.retain(|packet| !is_output(packet));
-        self.queued = self.queue.iter().map(cost).sum();
-        self.role = Role::Dropped { missed };
+        self.full = Some((now, taken_now));
+        taken_now - taken < LEAST
     }
 
     /// When it is to be looked at although nothing happened.
@@ -357,7 +324,7 @@ impl Client {
             }
             (Patience::Running, _) | (Patience::Ending, Role::Owner) => None,
             (Patience::Ending | Patience::Cleaned, _) => {
-                let waits = !self.queue.is_empty();
+                let waits = !self.outbox.is_empty();
                 waits.then(|| patience.grace().saturating_sub(self.idle(patience)))
             }
         }
@@ -366,10 +333,10 @@ impl Client {
     /// Whether the monitor need not stay for it. An owner promised to clean up, and is waited for until somebody has.
     pub(super) fn is_done(&self, patience: Patience) -> bool {
         match self.role {
-            _ if self.connection.is_none() => true,
+            _ if !self.is_open() => true,
             Role::Dropped { .. } => true,
-            Role::Owner => self.queue.is_empty() && patience == Patience::Cleaned,
-            Role::Caller | Role::Observer => self.queue.is_empty(),
+            Role::Owner => self.outbox.is_empty() && patience == Patience::Cleaned,
+            Role::Caller | Role::Observer | Role::Foreground => self.outbox.is_empty(),
         }
     }
 
@@ -377,23 +344,17 @@ impl Client {
     pub(super) fn flush(&mut self, deadline: Deadline) -> Result<(), MonitorError> {
         loop {
             self.write();
-            let Some(connection) = self.connection.as_ref().filter(|_| !self.queue.is_empty())
-            else {
+            let waiting = !self.outbox.is_empty();
+            let Some(connection) = self.outbox.connection().filter(|_| waiting) else {
                 return Ok(());
             };
             if deadline.expired() {
                 return Ok(());
             }
-            let mut fds = [PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::OUT)];
+            let mut fds = [PollFd::from_borrowed_fd(connection, PollFlags::OUT)];
             ctr_sys::poll(&mut fds, deadline)?;
         }
     }
-}
-
-/// The memory of a packet: with its place in the queue and in the heap, a small one is more than its bytes.
-#[expect(clippy::ptr_arg, reason = "what is counted is the vector")]
-fn cost(packet: &Vec<u8>) -> usize {
-    packet.len() + size_of::<Vec<u8>>() + 32
 }
 
 #[cfg(test)]

@@ -1,23 +1,27 @@
 //! The clients of a monitor, each with a bounded queue.
 //!
-//! Sockets are non-blocking. While an attached client has more than [`super::client::QUEUE_LIMIT`] bytes waiting, the container's output is
-//! left in its pipes, so that a client that reads slowly receives everything. How long that may last depends on what the client is:
+//! Sockets are non-blocking. While a client that is attached to a program has more than [`super::client::QUEUE_LIMIT`] bytes waiting, the output of
+//! that program is left in its pipes, so that a client that reads slowly receives everything. How long that may last depends on what the
+//! client is:
 //!
-//! * the *owner*, in whose foreground the container runs, is the next member of a pipeline: the container waits for it as a program
-//!   waits for the one behind its pipe, and nothing is lost;
-//! * an *observer* must not hold up the container and the others: one that takes next to nothing for two seconds is dropped alone,
+//! * the *owner*, in whose foreground the container runs, and the *foreground* of an exec session are the next member of a pipeline: the
+//!   program waits for them as it waits for the one behind its pipe, and nothing is lost;
+//! * an *observer* must not hold up the program and the others: one that takes next to nothing for two seconds is dropped alone,
 //!   and is told how many bytes it missed.
 //!
 //! At the exit nothing is held back: what the pipes still hold is queued at once.
 
-use ctr_exec::frames::{Frame, Receiver, Stream};
-use rustix::event::PollFd;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use super::client::Client;
+use ctr_exec::frames::{Frame, Receiver, Stream};
+
+use super::client::{Client, Role};
 use super::patience::Patience;
+use super::poll_set::{PollSet, Token};
 use super::streams::{Input, ReadOutput};
-use crate::protocol::{CleanupPromise, Reply};
+use super::subject::{ClientId, Key, Subject};
+use crate::protocol::{ClientInput, Reply};
 
 /// Whether clients have gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,24 +30,55 @@ pub(super) enum Departed {
     Some,
 }
 
-/// More may not be attached: each costs memory.
+/// More may not be attached to one program: each costs memory.
 const MAX_ATTACHED: usize = 64;
 
-/// More connections are not taken: room beside the attached ones for those who stop, start or ask.
-const MAX_CLIENTS: usize = 2 * MAX_ATTACHED;
+/// More connections are not taken: they wait until others have left. In a machine that allows fewer descriptors, fewer are.
+const MAX_CLIENTS: usize = 1024;
+/// Of all descriptors, those that clients may have: their sessions need others.
+const SHARE: usize = 6;
 
-#[derive(Default)]
 pub(super) struct Clients {
     list: Vec<Client>,
+    next: u64,
     receiver: Receiver,
+    limit: usize,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let descriptors = limit.and_then(|limit| usize::try_from(limit).ok());
+        let limit = descriptors.map_or(MAX_CLIENTS, |most| (most / SHARE).clamp(2, MAX_CLIENTS));
+        Self {
+            list: Vec::new(),
+            next: 0,
+            receiver: Receiver::new(),
+            limit,
+        }
+    }
 }
 
 impl Clients {
-    /// Takes a connection in. Others than root, or the engine's user, are not served; neither is one too many.
+    /// Takes a connection in. Others than root, or the engine's user, are not served.
+    pub(super) fn accept(&mut self, connection: OwnedFd) {
+        if let Ok(client) = Client::new(connection, ClientId(self.next)) {
+            self.next += 1;
+            self.add(client);
+        }
+    }
+
+    /// Takes a client in that was served before.
     pub(super) fn add(&mut self, client: Client) {
-        if client.is_allowed() && self.list.len() < MAX_CLIENTS {
+        self.next = self.next.max(client.id().0 + 1);
+        if client.is_allowed() {
             self.list.push(client);
         }
+    }
+
+    /// Whether another connection may be taken.
+    pub(super) fn are_welcome(&self) -> bool {
+        self.list.len() < self.limit
     }
 
     pub(super) fn len(&self) -> usize {
@@ -55,18 +90,27 @@ impl Clients {
         self.list.iter().any(creator)
     }
 
-    /// Whether output may be read from the container.
-    pub(super) fn have_room(&self) -> ReadOutput {
-        if self.list.iter().any(Client::holds_back) {
+    /// Whether output of a program may be read.
+    pub(super) fn have_room(&self, subject: Subject) -> ReadOutput {
+        let attached = self
+            .list
+            .iter()
+            .filter(|client| client.subject() == subject);
+        if attached.into_iter().any(Client::holds_back) {
             ReadOutput::No
         } else {
             ReadOutput::Yes
         }
     }
 
-    pub(super) fn add_to<'a>(&'a self, fds: &mut Vec<PollFd<'a>>, input: Input) {
-        for client in &self.list {
-            client.add_to(fds, input);
+    pub(super) fn add_to<'a>(
+        &'a self,
+        set: &mut PollSet<'a>,
+        input: impl Fn(Option<Subject>) -> Input,
+    ) {
+        for (index, client) in self.list.iter().enumerate() {
+            let input = input(client.input_subject());
+            set.add(Token::Client(index), |fds| client.add_to(fds, input));
         }
     }
 
@@ -76,14 +120,13 @@ impl Clients {
         timeouts.flatten().min()
     }
 
+    pub(super) fn get(&self, index: usize) -> Option<&Client> {
+        self.list.get(index)
+    }
+
     /// The next frame of a client; `None` when there is none now.
     pub(super) fn receive(&mut self, index: usize, input: Input) -> Option<Frame> {
         self.list.get_mut(index)?.receive(input, &mut self.receiver)
-    }
-
-    /// Whether the end of this client is the end of the container's input.
-    pub(super) fn owns_stdin(&self, index: usize) -> bool {
-        self.list.get(index).is_some_and(Client::owns_stdin)
     }
 
     pub(super) fn drop_client(&mut self, index: usize) {
@@ -98,14 +141,29 @@ impl Clients {
         }
     }
 
+    /// The client with this identity, if it is still there.
+    pub(super) fn find(&mut self, id: ClientId) -> Option<&mut Client> {
+        let found = self.list.iter_mut().find(|client| client.id() == id);
+        found.filter(|client| client.is_open())
+    }
+
     /// Attaches a client; false when there are too many.
-    pub(super) fn attach(&mut self, index: usize, promise: CleanupPromise) -> bool {
-        let attached = self.list.iter().filter(|client| client.is_attached());
+    pub(super) fn attach(
+        &mut self,
+        index: usize,
+        subject: Subject,
+        role: Role,
+        input: ClientInput,
+    ) -> bool {
+        let attached = self
+            .list
+            .iter()
+            .filter(|client| client.is_attached_to(subject));
         if attached.count() >= MAX_ATTACHED {
             return false;
         }
         if let Some(client) = self.list.get_mut(index) {
-            client.attach(promise);
+            client.attach(subject, role, input);
         }
         true
     }
@@ -116,16 +174,40 @@ impl Clients {
         }
     }
 
-    pub(super) fn send_output(&mut self, stream: Stream, bytes: &[u8]) {
-        for client in &mut self.list {
+    pub(super) fn send_output(&mut self, subject: Subject, stream: Stream, bytes: &[u8]) {
+        for client in self.attached_to(subject) {
             client.send_output(stream, bytes);
         }
     }
 
+    /// Output for one client alone.
+    pub(super) fn send_output_to(&mut self, index: usize, stream: Stream, bytes: &[u8]) {
+        if let Some(client) = self.list.get_mut(index) {
+            client.send_output(stream, bytes);
+        }
+    }
+
+    /// The container's exit goes to those who are attached to it, and everybody has some time from now on.
     pub(super) fn send_exit(&mut self, exit: &Reply) {
         for client in &mut self.list {
+            client.forgive();
+        }
+        for client in self.attached_to(Subject::Container) {
             client.send_exit(exit);
         }
+    }
+
+    /// The end of a session goes to those who are attached to it, and that they are no more.
+    pub(super) fn end_session(&mut self, session: Key, end: &Reply) {
+        for client in self.attached_to(Subject::Session(session)) {
+            client.send_exit(end);
+            client.detach();
+        }
+    }
+
+    fn attached_to(&mut self, subject: Subject) -> impl Iterator<Item = &mut Client> {
+        let list = self.list.iter_mut();
+        list.filter(move |client| client.is_attached_to(subject))
     }
 
     /// Writes to everybody, lets go of who costs too much, forgets who is gone.

@@ -8,7 +8,7 @@ use ctr_exec::{Console, ConsoleSocket, ExecError};
 use ctr_oci::{CreateCall, DeleteMode, StdioFds, Target};
 use ctr_sys::{
     Cgroups, Deadline, DetachedMount, ExitStatus, PidRef, PidStamp, Signal, SysError,
-    enter_private_mount_namespace, reap_any,
+    enter_private_mount_namespace,
 };
 use rustix::fs::{Mode, OFlags};
 
@@ -19,13 +19,13 @@ use super::time_limit::TimeLimit;
 use crate::error::WireFailure;
 use crate::files;
 use crate::protocol::{CreateRequest, Phase, Streams};
-use crate::record::{ExitReport, TimedOut};
+use ctr_exec::{ExitReport, TimedOut};
 
 /// Beyond the runtime's own deadline, for the helper around it.
-const HELPER_MARGIN: Duration = Duration::from_secs(5);
+pub(super) const HELPER_MARGIN: Duration = Duration::from_secs(5);
 
 /// For a terminal that should be there already.
-const CONSOLE_WAIT: Duration = Duration::from_secs(1);
+pub(super) const CONSOLE_WAIT: Duration = Duration::from_secs(1);
 
 /// What is known of the end of the first process.
 pub(super) enum Ended {
@@ -140,6 +140,11 @@ impl<'a> Container<'a> {
         Ok(())
     }
 
+    /// The runtime, in a helper process.
+    pub(super) fn runtime(&self) -> Result<Box<dyn ctr_oci::OciRuntime>, WireFailure> {
+        resolve(&self.request, self.resolver)
+    }
+
     /// When [`Container::check_time`] is to be called although nothing happened.
     pub(super) fn timeout(&self) -> Option<Duration> {
         self.time.timeout()
@@ -176,14 +181,13 @@ impl<'a> Container<'a> {
         self.init.signal(signal).map(drop)
     }
 
-    /// Reaps whatever has ended: orphans of the container and of the runtime end as our children.
-    pub(super) fn reap(&mut self) -> Result<(), SysError> {
-        while let Some((pid, status)) = reap_any()? {
-            if pid == self.init.stamp().pid {
-                self.reaped = Some(status);
-            }
+    /// A child that has ended was reaped; whether it was the first process.
+    pub(super) fn note_reaped(&mut self, pid: i32, status: ExitStatus) -> bool {
+        let is_init = pid == self.init.stamp().pid;
+        if is_init {
+            self.reaped = Some(status);
         }
-        Ok(())
+        is_init
     }
 
     /// How the first process ended.

@@ -4,9 +4,11 @@ use ctr_exec::frames::Stream;
 
 use super::Monitor;
 use super::container::Ended;
+use super::subject::Subject;
 use crate::error::MonitorError;
 use crate::protocol::{Phase, Reply};
-use crate::record::{ExitRecord, ExitReport, StartSeen};
+use crate::record::{ExitRecord, StartSeen};
+use ctr_exec::ExitReport;
 
 impl Monitor<'_> {
     /// The first process seems to have ended: if so, everything that has to happen once.
@@ -16,12 +18,14 @@ impl Monitor<'_> {
             Ended::With(status) => ExitReport::from(Some(status)),
             Ended::Unseen => ExitReport::Unknown,
         };
+        self.end_sessions();
         // Before anything that waits: who notices the end by other means may remove the control group.
         let mut record = self.record(exit);
         for stream in [Stream::Stdout, Stream::Stderr] {
             for bytes in self.streams.drain(stream) {
                 self.log.write(stream, &bytes);
-                self.clients.send_output(stream, &bytes);
+                self.replay.push(stream, &bytes);
+                self.clients.send_output(Subject::Container, stream, &bytes);
             }
         }
         record.log_bytes_lost = self.log.finish();

@@ -16,6 +16,9 @@ const LIMIT: usize = 1024 * 1024;
 pub(super) struct InputQueue {
     target: Option<Target>,
     queue: VecDeque<u8>,
+    /// Bytes that went into the target.
+    written: u64,
+    read_end: Option<OwnedFd>,
 }
 
 struct Target {
@@ -48,7 +51,7 @@ impl InputQueue {
     fn new(fd: OwnedFd, end: End) -> Self {
         Self {
             target: Some(Target { fd, end }),
-            queue: VecDeque::new(),
+            ..Self::default()
         }
     }
 
@@ -71,6 +74,18 @@ impl InputQueue {
     /// Whether everything that was queued has been written.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// Keeps a read end of the pipe, so that it can be told what nobody has read: also when the input has ended.
+    pub(super) fn count_by(&mut self, read_end: OwnedFd) {
+        self.read_end = Some(read_end);
+    }
+
+    /// Bytes that the program has read, of a pipe that is counted.
+    pub(super) fn read_by_program(&self) -> u64 {
+        let in_pipe = self.read_end.as_ref();
+        let in_pipe = in_pipe.and_then(|pipe| rustix::io::ioctl_fionread(pipe).ok());
+        self.written.saturating_sub(in_pipe.unwrap_or(0))
     }
 
     /// Queues input, unless it has ended.
@@ -98,6 +113,7 @@ impl InputQueue {
             match rustix::io::write(&target.fd, front) {
                 Ok(count) => {
                     self.queue.drain(..count);
+                    self.written += count as u64;
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,

@@ -1,12 +1,21 @@
 //! What clients ask, and the answers.
 
+use std::os::fd::OwnedFd;
+
 use ctr_exec::WindowSize;
 use ctr_exec::frames::{Frame, Stream};
+use ctr_exec::session::SessionId;
 
 use super::cleanup::Cleanup;
+use super::client::{Client, Role};
+use super::session::Session;
+use super::streams::Input;
+use super::subject::Subject;
 use super::{Commitment, Monitor};
 use crate::error::{MonitorError, WireFailure};
-use crate::protocol::{CreateRequest, Envelope, MonitorStatus, Phase, Reply, Request, VERSION};
+use crate::protocol::{
+    AttachRequest, CreateRequest, Envelope, MonitorStatus, Phase, Reply, Request, VERSION,
+};
 
 pub(super) fn parse_create(bytes: &[u8]) -> Result<CreateRequest, WireFailure> {
     let request = parse(bytes)?;
@@ -31,102 +40,159 @@ fn parse(bytes: &[u8]) -> Result<Request, WireFailure> {
 }
 
 impl Monitor<'_> {
-    pub(super) fn take_requests(&mut self) {
-        for index in 0..self.clients.len() {
-            while let Some(frame) = self.clients.receive(index, self.streams.input()) {
-                match frame {
-                    Frame::Data(Stream::Stdin, bytes) if bytes.is_empty() => {
-                        self.streams.end_stdin();
+    /// Serves a client that has sent something, or is gone.
+    pub(super) fn take_requests(&mut self, index: usize) {
+        while let Some(frame) = self.clients.receive(index, self.input_for(index)) {
+            match frame {
+                Frame::Data(Stream::Stdin, bytes) => self.take_input(index, &bytes),
+                Frame::Message(bytes, fds) => {
+                    let answer = parse(&bytes).and_then(|request| self.answer(index, request, fds));
+                    match answer {
+                        Ok(Some(reply)) => self.clients.reply(index, &reply),
+                        // It comes later.
+                        Ok(None) => {}
+                        Err(failure) => self.clients.reply(index, &Reply::Failed(failure)),
                     }
-                    Frame::Data(Stream::Stdin, bytes) => self.streams.queue_stdin(&bytes),
-                    Frame::Data(Stream::Stdout | Stream::Stderr, _) => {
-                        self.clients.drop_client(index);
-                    }
-                    Frame::Message(bytes, _) => {
-                        let reply =
-                            match parse(&bytes).and_then(|request| self.answer(index, &request)) {
-                                Ok(reply) => reply,
-                                Err(failure) => Reply::Failed(failure),
-                            };
-                        self.clients.reply(index, &reply);
-                    }
-                    Frame::End => {
-                        if self.clients.owns_stdin(index) {
-                            self.streams.lose_stdin();
-                        }
-                        self.clients.drop_client(index);
-                    }
+                }
+                // Output of a client is not of the protocol.
+                Frame::Data(Stream::Stdout | Stream::Stderr, _) | Frame::End => {
+                    self.see_to_lost_client(index);
+                    self.clients.drop_client(index);
                 }
             }
         }
     }
 
-    fn answer(&mut self, index: usize, request: &Request) -> Result<Reply, WireFailure> {
-        match request {
-            Request::Create(_) => Err(WireFailure::own(
-                "create",
-                &self.container.request().id,
-                "it has been created",
-            )),
-            Request::Commit => {
-                self.commitment = Commitment::Made;
-                Ok(Reply::Done)
+    /// Whether input of this client is taken now.
+    fn input_for(&self, index: usize) -> Input {
+        let subject = self.clients.get(index).and_then(Client::input_subject);
+        self.input_of(subject)
+    }
+
+    pub(super) fn input_of(&self, subject: Option<Subject>) -> Input {
+        match subject {
+            // It is thrown away.
+            None => Input::Wanted,
+            Some(Subject::Container) => self.streams.input(),
+            Some(Subject::Session(key)) => self.sessions.input(key),
+        }
+    }
+
+    /// Input of a client, or its end.
+    fn take_input(&mut self, index: usize, bytes: &[u8]) {
+        match self.clients.get(index).and_then(Client::input_subject) {
+            None => {}
+            Some(Subject::Container) if bytes.is_empty() => self.streams.end_stdin(),
+            Some(Subject::Container) => self.streams.queue_stdin(bytes),
+            Some(Subject::Session(key)) => {
+                if let Some(session) = self.sessions.get_mut(key) {
+                    session.queue_stdin(bytes);
+                }
             }
+        }
+    }
+
+    /// The answer to a request; `None` when it comes later.
+    fn answer(
+        &mut self,
+        index: usize,
+        request: Request,
+        fds: Vec<OwnedFd>,
+    ) -> Result<Option<Reply>, WireFailure> {
+        let id = &self.container.request().id;
+        match request {
+            Request::Create(_) => {
+                return Err(WireFailure::own("create", id, "it has been created"));
+            }
+            Request::Exec(request) => return self.exec(index, &request, fds),
+            Request::ExecStart(request) => return self.start_session(index, &request, fds),
+            Request::Attach(attach) => return self.attach(index, &attach),
+            Request::Status => return Ok(Some(Reply::Status(self.status()))),
+            Request::Commit => self.commitment = Commitment::Made,
             Request::Start => {
                 self.commitment = Commitment::Made;
                 self.container.start()?;
-                Ok(Reply::Done)
             }
-            Request::Attach(attach) => {
-                if let Some(size) = attach.window {
-                    self.resize(size)?;
-                }
-                if !self.clients.attach(index, attach.cleanup) {
-                    let id = &self.container.request().id;
-                    return Err(WireFailure::own(
-                        "attach to",
-                        id,
-                        "too many clients are attached",
-                    ));
-                }
-                if let Some(record) = self.exit.clone() {
-                    self.clients.reply(index, &Reply::Done);
-                    return Ok(Reply::Exit(record));
-                }
-                Ok(Reply::Done)
+            Request::Detach => self.clients.detach(index),
+            Request::Resize { size, session } => self.resize(index, session.as_ref(), size)?,
+            Request::Signal { signal } => self.container.signal(signal)?,
+            Request::SessionSignal(request) => self.signal_session(&request)?,
+            Request::SessionRemove { session } => self.remove_session(&session)?,
+            Request::Cleaned if self.exit.is_none() => {
+                return Err(WireFailure::own("end after", id, "it has not ended"));
             }
-            Request::Detach => {
-                self.clients.detach(index);
-                Ok(Reply::Done)
-            }
-            Request::Resize { size } => {
-                self.resize(*size)?;
-                Ok(Reply::Done)
-            }
-            Request::Signal { signal } => {
-                self.container.signal(*signal)?;
-                Ok(Reply::Done)
-            }
-            Request::Status => Ok(Reply::Status(self.status())),
-            Request::Cleaned if self.exit.is_none() => Err(WireFailure::own(
-                "end after",
-                &self.container.request().id,
-                "it has not ended",
-            )),
-            Request::Cleaned => {
-                self.cleanup = Cleanup::Nobody;
-                Ok(Reply::Done)
-            }
-            Request::Abandon => {
-                self.abandon()?;
-                Ok(Reply::Done)
-            }
+            Request::Cleaned => self.cleanup = Cleanup::Nobody,
+            Request::Abandon => self.abandon()?,
+        }
+        Ok(Some(Reply::Done))
+    }
+
+    fn attach(
+        &mut self,
+        index: usize,
+        attach: &AttachRequest,
+    ) -> Result<Option<Reply>, WireFailure> {
+        let subject = match &attach.session {
+            None => Subject::Container,
+            Some(id) => Subject::Session(self.session(id)?),
+        };
+        if let Some(size) = attach.window {
+            self.resize_subject(subject, size)?;
+        }
+        let role = match subject {
+            Subject::Container => Role::of(attach.cleanup),
+            Subject::Session(_) => Role::Observer,
+        };
+        if !self.clients.attach(index, subject, role, attach.input) {
+            let id = &self.container.request().id;
+            let why = "too many clients are attached";
+            return Err(WireFailure::own("attach to", id, why));
+        }
+        self.clients.reply(index, &Reply::Done);
+        self.replay(index, subject, attach.replay);
+        match (subject, self.exit.clone()) {
+            (Subject::Container, Some(record)) => Ok(Some(Reply::Exit(record))),
+            (Subject::Container | Subject::Session(_), _) => Ok(None),
         }
     }
 
-    fn resize(&self, size: WindowSize) -> Result<(), WireFailure> {
+    /// What was written before a client came, for that client alone.
+    fn replay(&mut self, index: usize, subject: Subject, most: u64) {
+        let replay = match subject {
+            Subject::Container => Some(&self.replay),
+            Subject::Session(key) => self.sessions.get(key).map(Session::replay),
+        };
+        let parts = replay.map_or_else(Vec::new, |replay| replay.last(most));
+        for (stream, bytes) in parts {
+            self.clients.send_output_to(index, stream, &bytes);
+        }
+    }
+
+    fn resize(
+        &self,
+        index: usize,
+        session: Option<&SessionId>,
+        size: WindowSize,
+    ) -> Result<(), WireFailure> {
+        let subject = match session {
+            Some(id) => Subject::Session(self.session(id)?),
+            None => self
+                .clients
+                .get(index)
+                .map_or(Subject::Container, Client::subject),
+        };
+        self.resize_subject(subject, size)
+    }
+
+    fn resize_subject(&self, subject: Subject, size: WindowSize) -> Result<(), WireFailure> {
         let id = &self.container.request().id;
-        let resized = self.streams.resize(size);
+        let resized = match subject {
+            Subject::Container => self.streams.resize(size),
+            Subject::Session(key) => self
+                .sessions
+                .get(key)
+                .map_or(Ok(()), |session| session.resize(size)),
+        };
         resized.map_err(|error| WireFailure::own("resize the terminal of", id, &error.to_string()))
     }
 

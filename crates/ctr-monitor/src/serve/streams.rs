@@ -14,11 +14,12 @@ use ctr_exec::{Console, ExecError, WindowSize};
 use ctr_sys::{SysError, SysResult};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::input::InputQueue;
 use super::input_end::InputEnd;
+use super::pipes::{input_pipe, open, output_pipe};
 use crate::error::WireFailure;
 use crate::files;
 use crate::protocol::{CreateRequest, StdinMode, Streams as Kind};
@@ -66,9 +67,9 @@ impl Streams {
         mut descriptors: Vec<OwnedFd>,
     ) -> Result<(Self, ContainerEnds, Vec<OwnedFd>), WireFailure> {
         let (streams, ends) = match request.streams {
-            Kind::Pipes => Self::open(&request.run_dir, request.stdin)?,
+            Kind::Pipes => Self::make(&request.run_dir, request.stdin, [None, None, None])?,
             // The program reads from its terminal; what the runtime has for itself is empty.
-            Kind::Terminal => Self::open(&request.run_dir, StdinMode::Null)?,
+            Kind::Terminal => Self::make(&request.run_dir, StdinMode::Null, [None, None, None])?,
             Kind::Given => {
                 let mounts = descriptors.len().min(request.mounts.len());
                 let given = <[OwnedFd; 3]>::try_from(descriptors.split_off(mounts));
@@ -92,31 +93,38 @@ impl Streams {
         (Self::default(), ends)
     }
 
-    /// Makes the pipes and opens both ends of each.
-    fn open(run_dir: &Path, stdin: StdinMode) -> SysResult<(Self, ContainerEnds)> {
-        let (stdout, stdout_end) = output_pipe(&run_dir.join(files::STDOUT))?;
-        let (stderr, stderr_end) = output_pipe(&run_dir.join(files::STDERR))?;
-        let (input, stdin_end) = match stdin {
-            StdinMode::Null => {
-                let null = open(Path::new("/dev/null"), OFlags::RDONLY)?;
-                (InputQueue::default(), null)
-            }
-            StdinMode::Open => {
-                let (write, read) = input_pipe(&run_dir.join(files::STDIN))?;
+    /// Pipes in a directory, both ends of each, for those streams that a client has not handed over.
+    pub(super) fn make(
+        directory: &Path,
+        input: StdinMode,
+        given: [Option<OwnedFd>; 3],
+    ) -> SysResult<(Self, ContainerEnds)> {
+        let [stdin, stdout, stderr] = given;
+        let (queue, stdin) = match (stdin, input) {
+            (Some(stdin), _) => (InputQueue::default(), stdin),
+            (None, StdinMode::Null) => (InputQueue::default(), null()?),
+            (None, StdinMode::Open) => {
+                let (write, read) = input_pipe(&directory.join(files::STDIN))?;
                 (InputQueue::pipe(write), read)
             }
         };
+        let output = |given: Option<OwnedFd>, name: &str| match given {
+            Some(fd) => Ok((None, fd)),
+            None => output_pipe(&directory.join(name)).map(|(ours, theirs)| (Some(ours), theirs)),
+        };
+        let (our_stdout, stdout) = output(stdout, files::STDOUT)?;
+        let (our_stderr, stderr) = output(stderr, files::STDERR)?;
         let streams = Self {
-            stdout: Some(stdout),
-            stderr: Some(stderr),
-            input,
+            stdout: our_stdout,
+            stderr: our_stderr,
+            input: queue,
             console: None,
             input_end: None,
         };
         let ends = ContainerEnds {
-            stdin: stdin_end,
-            stdout: stdout_end,
-            stderr: stderr_end,
+            stdin,
+            stdout,
+            stderr,
         };
         Ok((streams, ends))
     }
@@ -251,6 +259,44 @@ impl Streams {
         end.map(InputEnd::timeout)
     }
 
+    /// Whether no output can come any more.
+    pub(super) fn are_over(&self) -> bool {
+        self.stdout.is_none() && self.stderr.is_none()
+    }
+
+    /// The program behind the terminal has ended: when nobody else has it open, there is no more output.
+    pub(super) fn release_terminal(&mut self) {
+        self.console = None;
+        self.input_end = None;
+    }
+
+    /// Counts what the program reads from a pipe.
+    pub(super) fn count_input(&mut self, ends: &ContainerEnds) -> SysResult<()> {
+        let read_end = ends.stdin.try_clone();
+        let read_end = read_end.map_err(|error| SysError::new("duplicate", "a pipe", error))?;
+        self.input.count_by(read_end);
+        Ok(())
+    }
+
+    /// Bytes of input that the program has read, if they are counted.
+    pub(super) fn input_read(&self) -> u64 {
+        self.input.read_by_program()
+    }
+
+    /// Bytes of output that have not been taken from the pipes.
+    pub(super) fn untaken(&self) -> u64 {
+        let pipes = [&self.stdout, &self.stderr].into_iter().flatten();
+        pipes
+            .filter_map(|fd| rustix::io::ioctl_fionread(fd).ok())
+            .sum()
+    }
+
+    /// Closes all, but gives away the pipes that somebody still writes to.
+    pub(super) fn into_leftovers(mut self) -> Vec<OwnedFd> {
+        let pipes = [self.stdout.take(), self.stderr.take()];
+        pipes.into_iter().flatten().collect()
+    }
+
     /// Closes all.
     pub(super) fn close(&mut self) {
         self.stdout = None;
@@ -268,34 +314,6 @@ pub(super) enum ReadOutput {
     No,
 }
 
-/// The monitor's read end and the container's write end. A program in the container may open its own stdout again, whoever it runs as.
-fn output_pipe(path: &Path) -> SysResult<(OwnedFd, OwnedFd)> {
-    make_pipe(path, 0o622)?;
-    let read = open(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
-    let write = open(path, OFlags::WRONLY)?;
-    Ok((read, write))
-}
-
-/// The monitor's write end and the container's read end, which blocks as programs expect.
-fn input_pipe(path: &Path) -> SysResult<(OwnedFd, OwnedFd)> {
-    make_pipe(path, 0o644)?;
-    let read = open(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
-    let write = open(path, OFlags::WRONLY | OFlags::NONBLOCK)?;
-    rustix::io::ioctl_fionbio(&read, false)
-        .map_err(|errno| SysError::new("open", path.display().to_string(), errno.into()))?;
-    Ok((write, read))
-}
-
-fn make_pipe(path: &Path, mode: u32) -> SysResult<()> {
-    let error = |errno: Errno| SysError::new("create", path.display().to_string(), errno.into());
-    let mode = Mode::from_raw_mode(mode);
-    rustix::fs::mkfifoat(rustix::fs::CWD, path, mode).map_err(error)?;
-    // The umask took bits away.
-    rustix::fs::chmod(path, mode).map_err(error)
-}
-
-fn open(path: &Path, flags: OFlags) -> SysResult<OwnedFd> {
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    rustix::fs::open(path, flags, Mode::empty())
-        .map_err(|errno| SysError::new("open", path.display().to_string(), errno.into()))
+fn null() -> SysResult<OwnedFd> {
+    open(Path::new("/dev/null"), OFlags::RDONLY)
 }

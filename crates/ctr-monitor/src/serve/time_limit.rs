@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ctr_sys::{Deadline, Delivery, Signal, SysError};
 
-use crate::record::{ExitReport, TimedOut};
+use ctr_exec::{ExitReport, TimedOut};
 
 /// A container that was frozen just after it had been killed is thawed after this long.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -138,7 +138,7 @@ impl Bench {
             .attach(
                 AttachRequest {
                     cleanup,
-                    window: None,
+                    ..AttachRequest::observer()
                 },
                 deadline(),
             )
@@ -260,7 +260,12 @@ pub(crate) fn receive(client: &mut MonitorClient) -> Received {
                     return received;
                 }
                 Reply::Dropped { missed } => received.missed = Some(missed),
-                Reply::Created { .. } | Reply::Done | Reply::Status(_) | Reply::Failed(_) => {}
+                Reply::Created { .. }
+                | Reply::Done
+                | Reply::Status(_)
+                | Reply::SessionStarted { .. }
+                | Reply::SessionExit(_)
+                | Reply::Failed(_) => {}
             },
             Some(Frame::End) => return received,
             None => {}

@@ -11,7 +11,9 @@ mod bench;
 mod clients;
 mod creation;
 mod exits;
+mod hosted;
 mod runtime;
+mod sessions;
 mod terminals;
 mod time_limit;
 mod wire;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         clients::TESTS.as_slice(),
         terminals::TESTS.as_slice(),
         time_limit::TESTS.as_slice(),
+        sessions::TESTS.as_slice(),
         wire::TESTS.as_slice(),
     ];
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use ctr_monitor::RuntimeResolver;
 use ctr_monitor::protocol::{RuntimeKind, RuntimeSpec};
 use ctr_oci::{
-    CliRuntime, CliRuntimeConfig, CreateCall, Created, DeleteMode, FailureKind, KillScope,
-    OciRuntime, RuntimeFailure, RuntimeFeatures, RuntimeState, Target,
+    CliRuntime, CliRuntimeConfig, CreateCall, Created, DeleteMode, ExecCall, Executed, FailureKind,
+    KillScope, OciRuntime, Process, RuntimeFailure, RuntimeFeatures, RuntimeState, Target,
 };
-use ctr_sys::{Deadline, Launch, Signal, Stdio};
+use ctr_sys::{Deadline, Launch, Signal, Stdio, Sync, replace_file};
 use rustix::pty::OpenptFlags;
 
 pub(crate) struct Resolver;
@@ -31,9 +31,13 @@ impl RuntimeResolver for Resolver {
 
 struct Shell(PathBuf);
 
-/// Waits for the script to open the other end of the named pipe, and writes a line to it.
+/// Lets the script of a container go on.
 pub(crate) fn open_gate(run_dir: &Path) {
-    let gate = run_dir.join("gate");
+    open_pipe(&run_dir.join("gate"));
+}
+
+/// Waits for somebody to open the other end of the named pipe, and writes a line to it.
+pub(crate) fn open_pipe(gate: &Path) {
     let mut gate = std::fs::File::options().write(true).open(gate).unwrap();
     std::io::Write::write_all(&mut gate, b"\n").unwrap();
 }
@@ -84,6 +88,42 @@ impl OciRuntime for Shell {
     fn start(&self, _: Target<'_>) -> Result<(), RuntimeFailure> {
         open_gate(&self.0);
         Ok(())
+    }
+
+    /// The arguments are a program and its own, but for words that ask for a fault.
+    fn exec(&self, _: Target<'_>, call: ExecCall<'_>) -> Result<Executed, RuntimeFailure> {
+        let bytes = std::fs::read(call.process).unwrap();
+        let process: Process = serde_json::from_slice(&bytes).unwrap();
+        let args = process.args().clone().unwrap();
+        match args[0].as_str() {
+            "!fails" => {
+                rustix::io::write(call.stdio.stderr, b"words of the runtime\n").unwrap();
+                let kind = FailureKind::CommandNotFound;
+                return Err(RuntimeFailure::new(kind, "shell", "exec", "it failed"));
+            }
+            "!dies" => std::process::abort(),
+            "!names-nobody" => return Ok(Executed { pid: i32::MAX }),
+            _ => {}
+        }
+        let slave = call.console.map(new_terminal);
+        let stream = |given| copy(slave.as_ref().map_or(given, AsFd::as_fd));
+        let mut launch = Launch::program(&args[0])
+            .args(&args[1..])
+            .env("PATH", "/usr/bin:/bin")
+            .cwd(&self.0)
+            .stdin(stream(call.stdio.stdin))
+            .stdout(stream(call.stdio.stdout))
+            .stderr(stream(call.stdio.stderr));
+        for kept in call.preserved {
+            launch = launch.fd(kept.number, kept.fd.try_clone_to_owned().unwrap());
+        }
+        let pid = launch.spawn().unwrap().detach();
+        if args.iter().any(|arg| arg.contains("# and dies")) {
+            let text = pid.to_string();
+            replace_file(call.pid_file, text.as_bytes(), 0o600, Sync::No).unwrap();
+            std::process::abort();
+        }
+        Ok(Executed { pid })
     }
 
     fn state(&self, _: Target<'_>) -> Result<RuntimeState, RuntimeFailure> {

@@ -55,6 +55,7 @@ fn size() {
             rows: 33,
             columns: 99,
         }),
+        ..AttachRequest::observer()
     };
     client.attach(attach, deadline()).unwrap();
     run.client.start(deadline()).unwrap();

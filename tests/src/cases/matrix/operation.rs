@@ -12,6 +12,7 @@ pub(super) enum Operation {
     Start,
     Restart,
     Attach,
+    Exec,
     Signal,
     Kill,
     Stop,
@@ -26,11 +27,12 @@ pub(super) enum Operation {
 
 impl Operation {
     /// All of them, in the order of the table.
-    pub(super) const ALL: [Operation; 14] = [
+    pub(super) const ALL: [Operation; 15] = [
         Operation::Init,
         Operation::Start,
         Operation::Restart,
         Operation::Attach,
+        Operation::Exec,
         Operation::Signal,
         Operation::Kill,
         Operation::Stop,
@@ -50,6 +52,7 @@ impl Operation {
             Operation::Start => ["Start", "start", "start"],
             Operation::Restart => ["Restart", "restart", "restart"],
             Operation::Attach => ["Attach", "attach to", "attach"],
+            Operation::Exec => ["Exec", "execute a process in", "exec"],
             Operation::Signal => ["Signal", "signal", "kill"],
             Operation::Kill => ["Kill", "kill", "kill"],
             Operation::Stop => ["Stop", "stop", "stop"],
@@ -85,6 +88,7 @@ impl Operation {
             Operation::Start => vec!["start"],
             Operation::Restart => vec!["restart"],
             Operation::Attach => vec!["attach", "--no-stdin"],
+            Operation::Exec => return vec!["exec", name, "true"],
             Operation::Signal => vec!["kill", "-s", "USR1"],
             Operation::Kill => vec!["kill", "-s", "KILL"],
             Operation::Stop => vec!["stop"],
@@ -102,7 +106,7 @@ impl Operation {
 
     /// What the command prints when it succeeds.
     pub(super) fn prints(self, name: &str) -> String {
-        if [Operation::Rename, Operation::Attach].contains(&self) {
+        if [Operation::Rename, Operation::Attach, Operation::Exec].contains(&self) {
             return String::new();
         }
         format!("{name}\n")

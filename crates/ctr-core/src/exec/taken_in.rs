@@ -1,0 +1,87 @@
+//! Sessions whose end nobody has reported: their client is gone, or they never had one.
+
+use ctr_events::{EXEC_ID, EventKind, NewEvent};
+use ctr_exec::session::{Keep, SessionExit, SessionPaths, SessionRecord, SessionState};
+use ctr_monitor::files;
+use ctr_sys::{Liveness, PidRef, remove_tree};
+
+use super::ended::{exec_end, note_end};
+use crate::container::LockedContainer;
+use crate::error::EngineError;
+
+/// Of which sessions the end is taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TakeIn {
+    /// Of those that have no client, or whose client is gone: others report themselves.
+    Orphaned,
+    /// Of all: their records are about to go.
+    All,
+}
+
+impl LockedContainer<'_> {
+    /// Reports the end of sessions. What fails is left to the next command: no session stands in the way of an operation on its container.
+    pub(crate) fn take_in_sessions(&mut self, which: TakeIn) {
+        let run_dir = self.engine().run_dir(self.id());
+        let records = SessionRecord::list(&run_dir).unwrap_or_default();
+        for record in records {
+            if let Err(error) = self.take_in(record, which) {
+                tracing::debug!(%error, "an exec session was not taken in");
+            }
+        }
+    }
+
+    fn take_in(&mut self, record: SessionRecord, which: TakeIn) -> Result<(), EngineError> {
+        if which == TakeIn::Orphaned && has_client(&record)? {
+            return Ok(());
+        }
+        let run_dir = self.engine().run_dir(self.id());
+        let paths = SessionPaths::new(&run_dir, &record.id);
+        match &record.state {
+            SessionState::Created => {}
+            SessionState::Failed { .. } => {
+                if record.keep == Keep::UntilTold {
+                    remove_tree(paths.directory())?;
+                }
+            }
+            SessionState::Ended(end) => self.report_end(&record, end)?,
+            SessionState::Starting | SessionState::Running { .. } => {
+                let hosted = Liveness::probe(&run_dir.join(files::ALIVE))?.is_some();
+                if !hosted && let Some(end) = exec_end(&self.handle(), &record.id, None)? {
+                    // Its host, which alone writes here, is gone.
+                    let ended = SessionRecord {
+                        state: SessionState::Ended(end),
+                        ..record
+                    };
+                    ended.write(&run_dir)?;
+                    self.report_end(&ended, &end)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn report_end(&mut self, record: &SessionRecord, end: &SessionExit) -> Result<(), EngineError> {
+        let run_dir = self.engine().run_dir(self.id());
+        let paths = SessionPaths::new(&run_dir, &record.id);
+        if paths.claim_report()? {
+            let mut event: NewEvent = self.event(EventKind::ExecDied);
+            event
+                .attributes
+                .insert(EXEC_ID.to_owned(), record.id.to_string());
+            note_end(&mut event, end);
+            self.save(&[event])?;
+        }
+        match record.keep {
+            Keep::UntilTold => Ok(remove_tree(paths.directory())?),
+            Keep::UntilRemoved => Ok(()),
+        }
+    }
+}
+
+/// Whether somebody is there who reports the end.
+fn has_client(record: &SessionRecord) -> Result<bool, EngineError> {
+    match record.owner {
+        Some(owner) => Ok(PidRef::open(owner)?.is_some()),
+        None => Ok(false),
+    }
+}
