@@ -112,7 +112,7 @@ pub enum Stdio {
     Auto,
     /// None: all bytes pass through the monitor, so that others can attach.
     Stream,
-    /// All; it is an error when one cannot be.
+    /// All; it is an error when standard input or output cannot be.
     Pass,
 }
 

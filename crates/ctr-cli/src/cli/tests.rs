@@ -142,6 +142,7 @@ fn help_of_run() {
             Options:
               -d, --detach                      Run in the background and print the id
               -a, --attach <STREAM>             Attach only this stream: stdin, stdout or stderr [default: both outputs, and stdin with --interactive]
+                  --stdio <WAY>                 How the streams get there: stream (through the monitor, which logs them) or pass (handed over, as with --log-driver passthrough) [default: stream]
                   --detach-keys <KEYS>          Keys that leave the container running: single characters or ctrl-X, separated by commas; empty for none [default: ctrl-p,ctrl-q]
                   --sig-proxy[=<BOOL>]          Pass signals on to the container [default: true]
                   --rootfs <DIR[:O]>            Directory to run on; with :O, changes go to a writable overlay and the directory stays as it is

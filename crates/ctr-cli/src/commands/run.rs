@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Attach only this stream: stdin, stdout or stderr [default: both outputs, and stdin with --interactive]
     #[arg(short, long, value_name = "STREAM")]
     pub(crate) attach: Vec<String>,
+    /// How the streams get there: stream (through the monitor, which logs them) or pass (handed over, as with --log-driver passthrough) [default: stream]
+    #[arg(long, value_name = "WAY")]
+    pub(crate) stdio: Option<String>,
     #[command(flatten)]
     pub(crate) client: ClientOptions,
     #[command(flatten)]
@@ -38,6 +41,7 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     };
     let client = Client::new(&args.client, Streams::named(&args.attach, stdin)?, context)?;
     let mut request = request(&args.options, context)?;
+    request.log.driver = driver(args.stdio.as_deref(), request.log.driver)?;
     if args.detach {
         if !args.attach.is_empty() {
             let why = "--detach and --attach exclude each other";
@@ -54,6 +58,29 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
         );
     }
     in_foreground(request, &client, context, io)
+}
+
+/// What becomes of the log: streams that are handed over leave it nothing.
+fn driver(
+    stdio: Option<&str>,
+    driver: Option<LogDriver>,
+) -> Result<Option<LogDriver>, CommandError> {
+    match (stdio, driver) {
+        (None | Some("stream"), driver) => Ok(driver),
+        (Some("pass"), None | Some(LogDriver::Passthrough | LogDriver::None)) => {
+            Ok(Some(LogDriver::Passthrough))
+        }
+        (Some("pass"), Some(driver)) => {
+            let name = driver.name();
+            Err(CommandError::failed(format!(
+                "--stdio pass and --log-driver {name} exclude each other: nothing passes through the monitor that it could log"
+            )))
+        }
+        (Some(other), _) => {
+            let why = "must be stream or pass";
+            Err(CommandError::value("--stdio", other, why))
+        }
+    }
 }
 
 fn in_background(

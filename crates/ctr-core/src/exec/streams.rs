@@ -35,7 +35,7 @@ pub(super) fn given_streams(
             Stdio::Auto | Stdio::Stream => Ok(Vec::new()),
             Stdio::Pass => {
                 let why = "a process with a terminal has no use for other streams";
-                Err(EngineError::invalid("way of the streams", &"pass", why))
+                Err(EngineError::invalid("stdio", &"pass", why))
             }
         };
     }
@@ -50,9 +50,11 @@ pub(super) fn given_streams(
     for (stream, name, fd) in named {
         match (stdio, fd.map(kind_of)) {
             (Stdio::Auto | Stdio::Pass, Some(Kind::Passable)) => given.push(stream),
+            // Words for a person go to a terminal beside the data, mostly.
+            (Stdio::Pass, Some(Kind::Kept(_))) if stream == GivenStream::Stderr => {}
             (Stdio::Pass, Some(Kind::Kept(word))) => {
                 let why = format!("{name} is {word}; only pipes and sockets are handed over");
-                return Err(EngineError::invalid("way of the streams", &"pass", &why));
+                return Err(EngineError::invalid("stdio", &"pass", &why));
             }
             (Stdio::Stream, Some(_))
             | (Stdio::Auto, Some(Kind::Null | Kind::Kept(_)))
@@ -124,6 +126,10 @@ mod tests {
         assert_eq!(
             given(Stdio::Pass, [null, null, pipe]),
             Ok(all[2..].to_vec())
+        );
+        assert_eq!(
+            given(Stdio::Pass, [pipe, pipe, file]),
+            Ok(all[..2].to_vec())
         );
         let refused = given(Stdio::Pass, [file, pipe, pipe]).unwrap_err();
         assert!(refused.contains("standard input is a file"), "{refused}");
