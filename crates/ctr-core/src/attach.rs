@@ -60,7 +60,7 @@ impl<'e> LockedContainer<'e> {
             return Err(EngineError::invalid("log driver", &"passthrough", why));
         }
         let client = match self.join(request) {
-            Err(gone @ MonitorError::Gone { .. }) => return Err(self.ended_meanwhile(gone)),
+            Err(MonitorError::Gone { .. }) => return Err(self.ended_meanwhile()),
             joined => joined?,
         };
         let event = self.event(EventKind::Attach);
@@ -89,12 +89,14 @@ impl<'e> LockedContainer<'e> {
     }
 
     /// The monitor has ended under our hands: mostly because the container has, which the record says when it is looked at again.
-    fn ended_meanwhile(self, gone: MonitorError) -> EngineError {
+    fn ended_meanwhile(self) -> EngineError {
         match self.unlock().lock("attach") {
             Ok(locked) if locked.status() != Status::Running => {
                 locked.wrong_status(Operation::Attach)
             }
-            Ok(_) => gone.into(),
+            Ok(locked) => EngineError::MonitorLost {
+                name: locked.name().to_string(),
+            },
             Err(error) => error,
         }
     }

@@ -51,6 +51,14 @@ pub enum EngineError {
         /// What was asked for.
         operation: Operation,
     },
+    /// The container's monitor was killed, so nobody is there who could host what was asked for.
+    #[error(
+        "container {name} has lost its monitor: nothing can be executed in it or attached to it before it is started anew"
+    )]
+    MonitorLost {
+        /// The container's name.
+        name: String,
+    },
     /// There is no exec session with this id, or none any more.
     #[error("no exec session {what}: it never was, or its end has been told and it is forgotten")]
     NoSession {
@@ -259,6 +267,7 @@ impl EngineError {
             Self::WrongStatus { .. }
             | Self::RemovalStuck { .. }
             | Self::CalledOff { .. }
+            | Self::MonitorLost { .. }
             | Self::NoSession { .. }
             | Self::AmbiguousSession { .. }
             | Self::SessionState { .. }

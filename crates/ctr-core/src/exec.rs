@@ -277,13 +277,18 @@ impl<'e> Container<'e> {
 
     /// The container may have ended meanwhile; then that is what is said.
     fn exec_gone(&self, error: MonitorError) -> EngineError {
-        let may_have_ended = matches!(
+        if !matches!(
             error,
             MonitorError::Gone { .. } | MonitorError::Failed { .. }
-        );
-        match Target::of(self) {
-            Err(ended @ EngineError::WrongStatus { .. }) if may_have_ended => ended,
-            Ok(_) | Err(_) => error.into(),
+        ) {
+            return error.into();
+        }
+        match (Target::of(self), &error) {
+            (Err(ended @ EngineError::WrongStatus { .. }), _) => ended,
+            (Ok(target), MonitorError::Gone { .. }) => EngineError::MonitorLost {
+                name: target.snapshot.name().to_string(),
+            },
+            _ => error.into(),
         }
     }
 

@@ -5,7 +5,7 @@ use ctr_state::StdinMode;
 
 use crate::commands::Context;
 use crate::commands::client::{Client, ClientOptions, Streams, Use};
-use crate::commands::foreground::follow;
+use crate::commands::foreground::{Program, follow};
 use crate::commands::targets::Wanted;
 use crate::error::{CommandError, Outcome};
 use crate::io::Io;
@@ -57,7 +57,12 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
     let locked = target.container.lock("attach")?;
     client.streams.stdin = stdin(args, locked.config().process.stdin, io);
     let session = locked.attach(request)?;
-    follow(session, &target.label, client.io(io, &signals), io)
+    follow(
+        session,
+        Program::OfContainer(&target.label),
+        client.io(io, &signals),
+        io,
+    )
 }
 
 fn to_session(
@@ -83,7 +88,12 @@ fn to_session(
     };
     client.streams.stdin = stdin(args, mode, io);
     let session = container.attach_exec(&id, request)?;
-    follow(session, id.short(), client.io(io, &signals), io)
+    follow(
+        session,
+        Program::Exec(container.id().short()),
+        client.io(io, &signals),
+        io,
+    )
 }
 
 /// The client of these flags; `keys` are those of what it attaches to, if that has its own.

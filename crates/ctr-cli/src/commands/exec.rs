@@ -8,7 +8,7 @@ use ctr_core::{Container, ExecAttach, ExecStart, ExecStarted};
 
 use crate::commands::Context;
 use crate::commands::client::{Client, ClientOptions, Streams, Use};
-use crate::commands::foreground::follow;
+use crate::commands::foreground::{Program, follow};
 use crate::commands::targets::One;
 use crate::error::{CommandError, Outcome};
 use crate::io::Io;
@@ -113,7 +113,8 @@ fn foreground(
             Ok(Outcome::Done)
         }
         ExecStarted::Attached(session) => {
-            follow(session, container.id().short(), client.io(io, signals), io)
+            let program = Program::Exec(container.id().short());
+            follow(session, program, client.io(io, signals), io)
         }
     }
 }

@@ -6,13 +6,40 @@ use ctr_state::{ExitCause, ExitInfo};
 use crate::error::{CommandError, Outcome};
 use crate::io::Io;
 
-/// Stays with the container until it ends, or the client leaves it.
+/// What a client stays with, in words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Program<'a> {
+    /// The program of this container.
+    OfContainer(&'a str),
+    /// A command in this one.
+    Exec(&'a str),
+}
+
+impl Program<'_> {
+    fn words(self) -> String {
+        match self {
+            Self::OfContainer(name) => name.to_owned(),
+            Self::Exec(name) => format!("the command in {name}"),
+        }
+    }
+
+    /// Where what was missed can be found.
+    fn kept(self) -> Option<String> {
+        match self {
+            Self::OfContainer(name) => Some(format!("logs {name}")),
+            Self::Exec(_) => None,
+        }
+    }
+}
+
+/// Stays with the program until it ends, or the client leaves it.
 pub(crate) fn follow(
     session: Session<'_>,
-    name: &str,
+    program: Program<'_>,
     streams: SessionIo<'_>,
     io: &mut Io,
 ) -> Result<Outcome, CommandError> {
+    let name = &program.words();
     match session.run(streams)? {
         SessionEnd::Detached => Ok(Outcome::Done),
         SessionEnd::Exited(info) => ended(name, &info),
@@ -23,17 +50,22 @@ pub(crate) fn follow(
             ended(name, &exit)
         }
         SessionEnd::CutOff(info) => {
-            io.warning(&format!(
-                "the last of its output did not arrive here (its monitor was killed, or somebody cleaned up after it meanwhile); \
-                 if the container was kept, it is in: logs {name}"
-            ));
+            let why = "the last of its output did not arrive here (its monitor was killed, or somebody cleaned up after it meanwhile)";
+            io.warning(&match program.kept() {
+                Some(place) => format!("{why}; if the container was kept, it is in: {place}"),
+                None => why.to_owned(),
+            });
             ended(name, &info)
         }
         SessionEnd::Dropped { missed } => {
             let text = format!(
                 "{name} goes on without this client, which took too little of its output: {missed} bytes were not sent"
             );
-            Err(CommandError::failed(text).hint(format!("what was missed is in: logs {name}")))
+            let dropped = CommandError::failed(text);
+            Err(match program.kept() {
+                Some(place) => dropped.hint(format!("what was missed is in: {place}")),
+                None => dropped,
+            })
         }
         SessionEnd::Interrupted { signal } => {
             let code = u8::try_from(128 + signal.number()).unwrap_or(u8::MAX);

@@ -10,7 +10,7 @@ use crate::commands::Context;
 use crate::commands::client::{Client, ClientOptions, Streams, Use};
 use crate::commands::create_options::CreateOptions;
 use crate::commands::create_request::request;
-use crate::commands::foreground::follow;
+use crate::commands::foreground::{Program, follow};
 use crate::error::{CommandError, ErrorKind, Outcome};
 use crate::io::Io;
 use crate::signals;
@@ -125,9 +125,12 @@ fn in_foreground(
         io.flush();
     }
     match started {
-        Started::Attached(session) => {
-            follow(session, container.id().short(), client.io(io, &signals), io)
-        }
+        Started::Attached(session) => follow(
+            session,
+            Program::OfContainer(container.id().short()),
+            client.io(io, &signals),
+            io,
+        ),
         Started::Already | Started::Detached => Ok(Outcome::Done),
     }
 }

@@ -5,7 +5,7 @@ use ctr_state::{StartReason, Status};
 
 use crate::commands::Context;
 use crate::commands::client::{Client, ClientOptions, Streams, Use};
-use crate::commands::foreground::follow;
+use crate::commands::foreground::{Program, follow};
 use crate::commands::targets::{One, Wanted, find, for_each};
 use crate::error::{CommandError, Outcome};
 use crate::io::Io;
@@ -102,7 +102,12 @@ fn attached(
         streams: Some(io.descriptors()),
     };
     match target.container.start_foreground(foreground)? {
-        Started::Attached(session) => follow(session, &target.label, client.io(io, &signals), io),
+        Started::Attached(session) => follow(
+            session,
+            Program::OfContainer(&target.label),
+            client.io(io, &signals),
+            io,
+        ),
         Started::Already | Started::Detached => Ok(Outcome::Done),
     }
 }

@@ -52,6 +52,7 @@ fn kind(error: &EngineError) -> ErrorKind {
         | EngineError::Needed { .. }
         | EngineError::Dependency { .. }
         | EngineError::NoLogs { .. }
+        | EngineError::MonitorLost { .. }
         | EngineError::NoSession { .. }
         | EngineError::AmbiguousSession { .. }
         | EngineError::SessionState { .. }
@@ -80,6 +81,7 @@ fn hint(error: &EngineError) -> Option<String> {
         EngineError::Runtime(failure) | EngineError::Monitor(MonitorError::Runtime(failure)) => {
             for_runtime(failure)
         }
+        EngineError::MonitorLost { .. } => Some("restart starts it anew".to_owned()),
         EngineError::NoSession { .. } | EngineError::AmbiguousSession { .. } => {
             Some("container exec-ls shows those that there are".to_owned())
         }
