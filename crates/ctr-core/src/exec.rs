@@ -29,6 +29,7 @@ use crate::container::Container;
 use crate::error::EngineError;
 use crate::init::{MONITOR_WAIT, REPLY_WAIT, RUNTIME_WAIT};
 use crate::session::{Attached, Session};
+use crate::summary::Summary;
 use ended::event;
 use process::{Prepared, prepare};
 use streams::given_streams;
@@ -141,7 +142,7 @@ impl Target {
         let init = record.init().filter(|_| status == Status::Running);
         match init {
             Some(init) => Ok(Self { snapshot, init }),
-            None => Err(wrong_status(container, &snapshot, status)),
+            None => Err(wrong_status(container, &summary, status)),
         }
     }
 
@@ -150,11 +151,13 @@ impl Target {
     }
 }
 
-fn wrong_status(container: &Container<'_>, snapshot: &Snapshot, status: Status) -> EngineError {
+fn wrong_status(container: &Container<'_>, summary: &Summary, status: Status) -> EngineError {
+    let snapshot = summary.snapshot();
     let recorded = snapshot.record().ok();
-    let since_ns = recorded
-        .filter(|record| record.status() == status)
-        .and_then(Record::since_ns);
+    let recorded = recorded.filter(|record| record.status() == status);
+    let since_ns = recorded.and_then(Record::since_ns);
+    // One that has ended, and of which nobody has taken note.
+    let since_ns = since_ns.or(summary.exit().map(|exit| exit.finished_ns));
     EngineError::WrongStatus {
         id: container.id().clone(),
         name: snapshot.name().to_string(),

@@ -2,10 +2,10 @@
 
 use ctr_events::{EXEC_ID, EXIT_CODE, EventKind, Filter, NewEvent, Reader};
 use ctr_exec::session::{Keep, SessionExit, SessionId, SessionPaths, SessionRecord, SessionState};
-use ctr_exec::{ExitReport, TimedOut};
+use ctr_exec::{ExitReport, PidFile, TimedOut};
 use ctr_monitor::files;
 use ctr_state::{ExitCause, ExitInfo, OomKilled, Snapshot, StateError};
-use ctr_sys::{Liveness, PidRef, PidStamp, remove_tree};
+use ctr_sys::{Cgroups, Liveness, PidRef, PidStamp, remove_tree};
 
 use crate::container::Container;
 use crate::error::EngineError;
@@ -59,7 +59,11 @@ pub(crate) fn exec_end(
     Ok(match record.state {
         SessionState::Ended(end) => Some(end),
         SessionState::Failed { .. } => Some(unseen()),
-        SessionState::Created | SessionState::Starting => (!hosted).then(unseen),
+        SessionState::Created => (!hosted).then(unseen),
+        SessionState::Starting => {
+            let lives = hosted || unrecorded(container, id)?;
+            (!lives).then(unseen)
+        }
         SessionState::Running {
             process: recorded, ..
         } => {
@@ -67,6 +71,19 @@ pub(crate) fn exec_end(
             (!lives).then(unseen)
         }
     })
+}
+
+/// Whether a process lives that a runtime has made, and written down, while nobody was left to record it.
+fn unrecorded(container: &Container<'_>, id: &SessionId) -> Result<bool, EngineError> {
+    let run_dir = container.engine().run_dir(container.id());
+    let written = PidFile::new(SessionPaths::new(&run_dir, id).pid_file()).read()?;
+    let process = written.map(PidRef::capture).transpose()?.flatten();
+    let (Some(process), Ok(snapshot)) = (process, container.snapshot()) else {
+        return Ok(false);
+    };
+    // Held by now, so it is the one that the container's group lists, or was written down by a liar.
+    let members = Cgroups::detect()?.processes(&snapshot.config()?.cgroup_path)?;
+    Ok(members.contains(&process.stamp().pid))
 }
 
 /// What the journal says of the end of a session whose record somebody else has taken in.

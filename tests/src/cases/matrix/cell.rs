@@ -143,7 +143,7 @@ impl<'a> Cell<'a> {
         if self.effect != Effect::Refused {
             return output.prints(&self.operation.prints(&subject.name));
         }
-        if self.status == Status::Removing {
+        if self.status == Status::Removing && self.operation.takes_lock() {
             // Whoever takes its lock goes on with the removal, and says why that fails.
             return output.refused(125, &["remove", &subject.id]);
         }

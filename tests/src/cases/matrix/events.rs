@@ -25,7 +25,7 @@ pub(super) fn expected(
     end: Option<Status>,
 ) -> Vec<String> {
     let mut kinds = Vec::new();
-    if status == Status::Stopped {
+    if status == Status::Stopped && operation.takes_lock() {
         // Whoever comes next finds that it has ended.
         kinds.push("died");
     }
@@ -57,15 +57,17 @@ fn announcement(operation: Operation, effect: &Effect) -> Option<&'static str> {
 }
 
 /// What is told at the end by an operation whose moves alone do not say what it was.
-fn closing(operation: Operation, effect: &Effect) -> Option<&'static str> {
-    let kinds = [
-        (Operation::Attach, "attach"),
-        (Operation::Rename, "rename"),
-        (Operation::Refresh, "refresh"),
+fn closing(operation: Operation, effect: &Effect) -> &'static [&'static str] {
+    let kinds: [(Operation, &[&str]); 4] = [
+        (Operation::Attach, &["attach"]),
+        (Operation::Exec, &["exec", "exec_died"]),
+        (Operation::Rename, &["rename"]),
+        (Operation::Refresh, &["refresh"]),
     ];
-    let kind = kinds.iter().find(|(known, _)| *known == operation);
-    kind.filter(|_| *effect != Effect::Refused)
-        .map(|(_, kind)| *kind)
+    let kinds = kinds.iter().find(|(known, _)| *known == operation);
+    kinds
+        .filter(|_| *effect != Effect::Refused)
+        .map_or(&[], |(_, kinds)| kinds)
 }
 
 /// The events in an order that does not depend on who was first. The end of a container wakes the command that stops it and, by way of

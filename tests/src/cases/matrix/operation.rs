@@ -112,6 +112,11 @@ impl Operation {
         format!("{name}\n")
     }
 
+    /// Whether it takes in what has happened meanwhile: one without the lock only looks.
+    pub(super) fn takes_lock(self) -> bool {
+        self != Operation::Exec
+    }
+
     /// The exit code of a refusal. A cleanup comes from every monitor, and whoever comes second finds nothing to do: that is no failure.
     pub(super) fn refusal_code(self) -> i32 {
         let others = [(Operation::Cleanup, 0), (Operation::Remove, 2)];
