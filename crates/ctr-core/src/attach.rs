@@ -65,7 +65,7 @@ impl<'e> LockedContainer<'e> {
         };
         let event = self.event(EventKind::Attach);
         self.save(&[event])?;
-        let run = Attached::to_run(&self, Role::Observer);
+        let run = Attached::to_run(&self, Role::Observer).with_input(request.input);
         Ok(Session::new(self.unlock(), run, client, None))
     }
 

@@ -313,6 +313,7 @@ impl<'e> Container<'e> {
         };
         client.attach(attach, Deadline::after(REPLY_WAIT))?;
         let attached = Attached::beside_exec(id.clone(), process, record.config.tty);
+        let attached = attached.with_input(request.input);
         let container = self.engine().container(self.id());
         Ok(Session::new(container, attached, client, None))
     }

@@ -1,7 +1,7 @@
 //! What a session is attached to: a run of a container, or an exec session.
 
 use ctr_exec::session::{SessionId, Tty};
-use ctr_monitor::protocol::GivenStream;
+use ctr_monitor::protocol::{ClientInput, GivenStream};
 use ctr_state::{LogDriver, Terminal};
 use ctr_sys::{PidStamp, Signal};
 
@@ -56,6 +56,7 @@ pub(crate) struct Attached {
     terminal: Terminal,
     stop_signal: Signal,
     role: Role,
+    input: ClientInput,
 }
 
 impl Attached {
@@ -73,7 +74,13 @@ impl Attached {
             terminal: container.config().process.terminal,
             stop_signal: container.config().stop_signal,
             role,
+            input: ClientInput::Taken,
         }
+    }
+
+    /// The same for a client whose input counts, or that only looks on.
+    pub(crate) fn with_input(self, input: ClientInput) -> Self {
+        Self { input, ..self }
     }
 
     /// An exec session in the caller's foreground.
@@ -92,6 +99,7 @@ impl Attached {
             },
             stop_signal: Signal::TERM,
             role: Role::Owner,
+            input: ClientInput::Taken,
         }
     }
 
@@ -112,8 +120,13 @@ impl Attached {
         self.process
     }
 
+    /// Whether the caller's terminal stands for that of the program: its keys go there, and its size is that one's. Whoever only looks on
+    /// keeps a terminal with keys of its own.
     pub(super) fn terminal(&self) -> Terminal {
-        self.terminal
+        match self.input {
+            ClientInput::Taken => self.terminal,
+            ClientInput::Ignored => Terminal::No,
+        }
     }
 
     /// The signal that asks the program to end.

@@ -177,6 +177,11 @@ impl Client {
         (self.is_attached() && self.input == ClientInput::Taken).then_some(self.subject)
     }
 
+    /// Whether it changes nothing of the program that it is attached to.
+    pub(super) fn looks_on(&self) -> bool {
+        self.is_attached() && self.input == ClientInput::Ignored
+    }
+
     /// The session that runs in its foreground.
     pub(super) fn foreground_of(&self) -> Option<Subject> {
         (self.role == Role::Foreground).then_some(self.subject)

@@ -14,7 +14,8 @@ use super::subject::Subject;
 use super::{Commitment, Monitor};
 use crate::error::{MonitorError, WireFailure};
 use crate::protocol::{
-    AttachRequest, CreateRequest, Envelope, MonitorStatus, Phase, Reply, Request, VERSION,
+    AttachRequest, ClientInput, CreateRequest, Envelope, MonitorStatus, Phase, Reply, Request,
+    VERSION,
 };
 
 pub(super) fn parse_create(bytes: &[u8]) -> Result<CreateRequest, WireFailure> {
@@ -136,7 +137,7 @@ impl Monitor<'_> {
             None => Subject::Container,
             Some(id) => Subject::Session(self.session(id)?),
         };
-        if let Some(size) = attach.window {
+        if let (Some(size), ClientInput::Taken) = (attach.window, attach.input) {
             self.resize_subject(subject, size)?;
         }
         let role = match subject {
@@ -174,6 +175,10 @@ impl Monitor<'_> {
         session: Option<&SessionId>,
         size: WindowSize,
     ) -> Result<(), WireFailure> {
+        let client = self.clients.get(index);
+        if session.is_none() && client.is_some_and(Client::looks_on) {
+            return Ok(());
+        }
         let subject = match session {
             Some(id) => Subject::Session(self.session(id)?),
             None => self
