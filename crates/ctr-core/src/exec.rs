@@ -168,8 +168,8 @@ fn wrong_status(container: &Container<'_>, summary: &Summary, status: Status) ->
 }
 
 impl<'e> Container<'e> {
-    /// Executes a process in the container, which must run. Neither a lock nor a transaction is waited for. The session is forgotten when
-    /// its end has been told.
+    /// Executes a process in the container, which must run. Neither a lock nor a transaction is waited for. A session in the caller's
+    /// foreground is forgotten when its end has been told; one that runs by itself stays until somebody removes it, or the run is over.
     ///
     /// # Errors
     /// [`EngineError::WrongStatus`] when the container does not run; [`EngineError::Runtime`] with its kind when the command is not found or
@@ -191,7 +191,11 @@ impl<'e> Container<'e> {
         let order = protocol::ExecRequest {
             session: id.clone(),
             config: config_of(request, &prepared),
-            keep: Keep::UntilTold,
+            keep: match start.attach {
+                // Whoever wants to know its end has to ask for it.
+                ExecAttach::None => Keep::UntilRemoved,
+                ExecAttach::Streams { .. } => Keep::UntilTold,
+            },
             start: Some(start.order(&given)?),
         };
         let mut client = self.exec_client()?;

@@ -67,5 +67,6 @@ pub use spec::{
     Access, BindMount, CgroupNamespace, DEFAULT_CAPABILITIES, DEFAULT_UMASK, HostFacts, Hostname,
     MASKED_PATHS, Namespace, NetworkNamespace, ProcessBuilder, READONLY_PATHS, Rights, Rlimit,
     SHM_SIZE, SpecBuilder, Terminal, UnknownCapability, UserIds, capabilities, parse_capability,
+    set_window,
 };
 pub use version::{Verdict, version_verdict};

@@ -23,7 +23,7 @@ pub use hostname::Hostname;
 pub use linux::{MASKED_PATHS, READONLY_PATHS};
 pub use mounts::{Access, BindMount, SHM_SIZE};
 pub use namespaces::{CgroupNamespace, Namespace, NetworkNamespace};
-pub use process::{DEFAULT_UMASK, ProcessBuilder, Rlimit, Terminal, UserIds};
+pub use process::{DEFAULT_UMASK, ProcessBuilder, Rlimit, Terminal, UserIds, set_window};
 
 pub use rights::{DEFAULT_CAPABILITIES, Rights, UnknownCapability, capabilities, parse_capability};
 

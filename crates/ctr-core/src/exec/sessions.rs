@@ -208,15 +208,16 @@ impl<'e> Container<'e> {
     /// # Errors
     /// [`EngineError::NoSession`]; [`EngineError::SessionState`] when it was never started, or could not be.
     pub fn wait_exec(&self, id: &SessionId) -> Result<ExitInfo, EngineError> {
-        loop {
-            let record = self.exec_record(id)?;
-            match record.state {
-                SessionState::Created | SessionState::Failed { .. } => {
-                    return Err(EngineError::session_state(&record, "wait for"));
-                }
-                SessionState::Starting | SessionState::Running { .. } | SessionState::Ended(_) => {}
+        let record = self.exec_record(id)?;
+        match record.state {
+            SessionState::Created | SessionState::Failed { .. } => {
+                return Err(EngineError::session_state(&record, "wait for"));
             }
+            SessionState::Starting | SessionState::Running { .. } | SessionState::Ended(_) => {}
+        }
+        loop {
             let watch = Watch::of_session(self, id, process_of(&record))?;
+            // Also when others have taken its record in, or the container is gone with it: then the journal knows.
             if let Some(end) = exec_end(self, id, None)? {
                 return Ok(exit_info(&end));
             }

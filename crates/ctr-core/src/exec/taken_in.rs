@@ -22,7 +22,7 @@ impl LockedContainer<'_> {
     /// Reports the end of sessions. What fails is left to the next command: no session stands in the way of an operation on its container.
     pub(crate) fn take_in_sessions(&mut self, which: TakeIn) {
         let run_dir = self.engine().run_dir(self.id());
-        let records = SessionRecord::list(&run_dir).unwrap_or_default();
+        let records = SessionRecord::list_unreported(&run_dir).unwrap_or_default();
         for record in records {
             if let Err(error) = self.take_in(record, which) {
                 tracing::debug!(%error, "an exec session was not taken in");

@@ -55,7 +55,7 @@ impl SessionPaths {
     /// # Errors
     /// When the directory exists and cannot be written to.
     pub fn claim_report(&self) -> Result<bool, SysError> {
-        let path = self.directory.join("reported");
+        let path = self.reported();
         let mut options = std::fs::OpenOptions::new();
         match options.write(true).create_new(true).open(&path) {
             Ok(_) => Ok(true),
@@ -66,6 +66,10 @@ impl SessionPaths {
             }
             Err(error) => Err(SysError::new("create", path.display().to_string(), error)),
         }
+    }
+
+    fn reported(&self) -> PathBuf {
+        self.directory.join("reported")
     }
 
     /// Where the runtime writes the pid.
@@ -254,30 +258,43 @@ impl SessionRecord {
     /// # Errors
     /// When the directory exists and cannot be read.
     pub fn list(run_dir: &Path) -> Result<Vec<Self>, ExecError> {
+        let ids = Self::ids(run_dir)?;
+        let read = |id: &SessionId| Self::read(run_dir, id).ok().flatten();
+        let mut records: Vec<Self> = ids.iter().filter_map(read).collect();
+        records.sort_by_key(|record| record.created_ns);
+        Ok(records)
+    }
+
+    /// The records of those sessions whose end nobody has reported; otherwise as [`SessionRecord::list`].
+    ///
+    /// # Errors
+    /// As [`SessionRecord::list`].
+    pub fn list_unreported(run_dir: &Path) -> Result<Vec<Self>, ExecError> {
+        let ids = Self::ids(run_dir)?.into_iter();
+        let unreported = ids.filter(|id| !SessionPaths::new(run_dir, id).reported().exists());
+        let mut records: Vec<Self> = unreported
+            .filter_map(|id| Self::read(run_dir, &id).ok().flatten())
+            .collect();
+        records.sort_by_key(|record| record.created_ns);
+        Ok(records)
+    }
+
+    /// The sessions of a run, in no order.
+    fn ids(run_dir: &Path) -> Result<Vec<SessionId>, ExecError> {
         let directory = SessionPaths::all(run_dir);
-        let failed = |source| {
-            ExecError::from(SysError::new(
-                "read",
-                directory.display().to_string(),
-                source,
-            ))
-        };
+        let failed = |source| SysError::new("read", directory.display().to_string(), source);
         let entries = match std::fs::read_dir(&directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(failed(error).into()),
         };
-        let mut records = Vec::new();
+        let mut ids = Vec::new();
         for entry in entries {
             let name = entry.map_err(failed)?.file_name();
-            let id = name
-                .into_string()
-                .ok()
-                .and_then(|name| SessionId::try_from(name).ok());
-            records.extend(id.and_then(|id| Self::read(run_dir, &id).ok().flatten()));
+            let name = name.into_string().ok();
+            ids.extend(name.and_then(|name| SessionId::try_from(name).ok()));
         }
-        records.sort_by_key(|record| record.created_ns);
-        Ok(records)
+        Ok(ids)
     }
 
     /// Puts the record in the place of the one before. The directory must exist.
@@ -344,7 +361,12 @@ mod tests {
             let read = SessionRecord::read(run_dir, &record.id).unwrap();
             assert_eq!(read.as_ref(), Some(&record));
             assert_eq!(SessionRecord::list(run_dir).unwrap(), [record.clone()]);
+            let unreported = SessionRecord::list_unreported(run_dir).unwrap();
+            assert_eq!(unreported, [record.clone()]);
         }
+        assert!(paths.claim_report().unwrap());
+        assert_eq!(SessionRecord::list_unreported(run_dir).unwrap(), []);
+        assert_eq!(SessionRecord::list(run_dir).unwrap(), [record]);
     }
 
     #[test]

@@ -169,8 +169,7 @@ impl ProcessBuilder {
             .set_no_new_privileges(Some(false))
             .set_oom_score_adj(self.checked_oom_score_adj()?);
         if let (Some((rows, columns)), Terminal::Yes) = (self.window, self.terminal) {
-            let size = BoxBuilder::default().height(rows).width(columns).build();
-            process.set_console_size(size.ok());
+            set_window(&mut process, rows, columns);
         }
         Ok(process)
     }
@@ -238,6 +237,12 @@ impl Default for ProcessBuilder {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Gives the terminal of a process a size, in lines and characters, before it exists.
+pub fn set_window(process: &mut Process, rows: u16, columns: u16) {
+    let size = BoxBuilder::default().height(rows).width(columns).build();
+    process.set_console_size(size.ok());
 }
 
 fn user(ids: &UserIds) -> User {

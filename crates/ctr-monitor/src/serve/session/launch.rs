@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use ctr_exec::session::{Input, SessionPaths, SessionState, Tty};
-use ctr_exec::{Console, ConsoleSocket};
-use ctr_oci::{ExecCall, PreservedFd, StdioFds, Target};
+use ctr_exec::{Console, ConsoleSocket, WindowSize};
+use ctr_oci::{ExecCall, PreservedFd, Process, StdioFds, Target, set_window};
 use ctr_sys::{Cgroups, Deadline, PidRef, Sync, SysError, create_private_dir, replace_file};
 
 use super::group::Group;
@@ -51,6 +51,18 @@ pub(super) fn make_directory(paths: &SessionPaths, process: &[u8]) -> Result<(),
         .inspect_err(|_| drop(ctr_sys::remove_tree(paths.directory())))
 }
 
+/// A session that was made before its client was known gets the size of that one's terminal: the runtime sets it before the program begins.
+fn set_console_size(paths: &SessionPaths, size: WindowSize) -> Result<(), WireFailure> {
+    let path = paths.process();
+    let fail = |why: &str| WireFailure::own("read", &path.display().to_string(), why);
+    let bytes = std::fs::read(&path).map_err(|error| fail(&error.to_string()))?;
+    let mut process: Process =
+        serde_json::from_slice(&bytes).map_err(|error| fail(&error.to_string()))?;
+    set_window(&mut process, size.rows, size.columns);
+    let bytes = serde_json::to_vec(&process).unwrap_or_default();
+    Ok(replace_file(&path, &bytes, 0o600, Sync::No)?)
+}
+
 impl Session {
     /// Takes a start of a session that was created; [`Session::launch`] carries it out.
     pub(in crate::serve) fn begin(
@@ -83,6 +95,9 @@ impl Session {
         } else {
             self.stdin()
         };
+        if let (true, Some(size)) = (has_terminal, start.window) {
+            set_console_size(&self.paths(), size)?;
+        }
         let is_given = given[0].is_some();
         let (mut streams, ends) = Streams::make(self.paths().directory(), input, given)?;
         if input == StdinMode::Open && !is_given {
