@@ -14,7 +14,6 @@ mod taken_in;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
-use ctr_events::EventKind;
 use ctr_exec::WindowSize;
 use ctr_exec::session::{
     Input, Keep, OnDisconnect, SessionConfig, SessionId, SessionState, Tty, WaitIo,
@@ -30,7 +29,7 @@ use crate::error::EngineError;
 use crate::init::{MONITOR_WAIT, REPLY_WAIT, RUNTIME_WAIT};
 use crate::session::{Attached, Session};
 use crate::summary::Summary;
-use ended::event;
+use ended::begun;
 use process::{Prepared, prepare};
 use streams::given_streams;
 
@@ -201,7 +200,7 @@ impl<'e> Container<'e> {
         let mut client = self.exec_client()?;
         let started = client.exec(order, &descriptors, Deadline::after(MONITOR_WAIT));
         let process = started.map_err(|error| self.explain_exec(error, &prepared))?;
-        self.report(&target, EventKind::Exec, &id);
+        self.report_begun(&target, &id);
         Ok(self.started(id, process, client, request.tty, start, given))
     }
 
@@ -248,7 +247,7 @@ impl<'e> Container<'e> {
         let wait = Deadline::after(MONITOR_WAIT);
         let started = client.start_session(order, &start.descriptors(&given), wait);
         let process = started.map_err(|error| self.exec_gone(error))?;
-        self.report(&target, EventKind::Exec, id);
+        self.report_begun(&target, id);
         let tty = record.config.tty;
         Ok(self.started(id.clone(), process, client, tty, start, given))
     }
@@ -306,13 +305,13 @@ impl<'e> Container<'e> {
         self.exec_gone(error)
     }
 
-    /// Reports what became of a session. A journal that cannot be written to must not end what runs; the next command under the lock
-    /// reports it then.
-    fn report(&self, target: &Target, kind: EventKind, id: &SessionId) {
-        let reported = event(self, &target.snapshot, kind, id);
-        let published = reported.and_then(|event| Ok(self.engine().store().publish(&[event])?));
+    /// Reports that a session has begun. A journal that cannot be written to must not end what runs; whoever reports its end reports this, too,
+    /// then.
+    fn report_begun(&self, target: &Target, id: &SessionId) {
+        let published = begun(self, &target.snapshot, id)
+            .and_then(|event| Ok(self.engine().store().publish(event.as_slice())?));
         if let Err(error) = published {
-            tracing::warn!(%error, "cannot report {kind}");
+            tracing::warn!(%error, "cannot report the beginning of an exec session");
         }
     }
 }

@@ -17,10 +17,10 @@
 
 mod id;
 mod options;
+mod paths;
 mod record;
 
 pub use id::{BadSessionId, SessionId};
 pub use options::{BadWord, OnDisconnect, WaitIo};
-pub use record::{
-    Input, Keep, SessionConfig, SessionExit, SessionPaths, SessionRecord, SessionState, Tty,
-};
+pub use paths::{News, SessionPaths};
+pub use record::{Input, Keep, SessionConfig, SessionExit, SessionRecord, SessionState, Tty};

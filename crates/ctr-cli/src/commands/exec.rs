@@ -26,9 +26,20 @@ pub(crate) struct Args {
     #[command(flatten)]
     start: StartOptions,
     #[command(flatten)]
-    client: ClientOptions,
+    client: ExecClientOptions,
     #[command(flatten)]
     what: What,
+}
+
+/// The flags of a client of exec.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct ExecClientOptions {
+    /// Keys that leave the command running: single characters or ctrl-X, separated by commas [default: none]
+    #[arg(long, value_name = "KEYS")]
+    detach_keys: Option<String>,
+    /// Pass signals on to the command [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    sig_proxy: Option<String>,
 }
 
 /// Where something is run, and what.
@@ -82,10 +93,14 @@ pub(crate) fn run(args: &Args, context: &Context, io: &mut Io) -> Result<Outcome
 }
 
 /// A client without keys to leave by, unless some are asked for: programs in a terminal want all of them.
-fn client(options: &ClientOptions, stdin: Use, context: &Context) -> Result<Client, CommandError> {
+fn client(
+    options: &ExecClientOptions,
+    stdin: Use,
+    context: &Context,
+) -> Result<Client, CommandError> {
     let options = ClientOptions {
         detach_keys: Some(options.detach_keys.clone().unwrap_or_default()),
-        ..options.clone()
+        sig_proxy: options.sig_proxy.clone(),
     };
     Client::new(&options, Streams::all(stdin), context)
 }

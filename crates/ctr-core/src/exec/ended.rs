@@ -1,7 +1,9 @@
 //! How sessions end, and how that is told.
 
 use ctr_events::{EXEC_ID, EXIT_CODE, EventKind, Filter, NewEvent, Reader};
-use ctr_exec::session::{Keep, SessionExit, SessionId, SessionPaths, SessionRecord, SessionState};
+use ctr_exec::session::{
+    Keep, News, SessionExit, SessionId, SessionPaths, SessionRecord, SessionState,
+};
 use ctr_exec::{ExitReport, PidFile, TimedOut};
 use ctr_monitor::files;
 use ctr_state::{ExitCause, ExitInfo, OomKilled, Snapshot, StateError};
@@ -113,7 +115,7 @@ fn reported(container: &Container<'_>, id: &SessionId) -> Result<Option<SessionE
 }
 
 /// An event about a session.
-pub(super) fn event(
+fn event(
     container: &Container<'_>,
     snapshot: &Snapshot,
     kind: EventKind,
@@ -125,6 +127,19 @@ pub(super) fn event(
     let mut event = engine.event_of(kind, container.id(), name, config, generation);
     event.attributes.insert(EXEC_ID.to_owned(), id.to_string());
     Ok(event)
+}
+
+/// The event of a session's beginning, unless somebody else reports it.
+pub(super) fn begun(
+    container: &Container<'_>,
+    snapshot: &Snapshot,
+    id: &SessionId,
+) -> Result<Option<NewEvent>, EngineError> {
+    let paths = SessionPaths::new(&container.engine().run_dir(container.id()), id);
+    if !paths.claim(News::Begun)? {
+        return Ok(None);
+    }
+    event(container, snapshot, EventKind::Exec, id).map(Some)
 }
 
 /// Says in an event how a session ended.
@@ -146,7 +161,7 @@ pub(crate) fn finish_exec(
     let run_dir = container.engine().run_dir(container.id());
     let paths = SessionPaths::new(&run_dir, id);
     let keep = SessionRecord::read(&run_dir, id)?.map(|record| record.keep);
-    if !paths.claim_report()? {
+    if !paths.claim(News::Ended)? {
         return Ok(());
     }
     let snapshot = match container.snapshot() {
@@ -154,9 +169,11 @@ pub(crate) fn finish_exec(
         Err(error) if error.is_not_found() => return Ok(()),
         Err(error) => return Err(error),
     };
-    let mut event = event(container, &snapshot, EventKind::ExecDied, id)?;
-    note_end(&mut event, end);
-    container.engine().store().publish(&[event])?;
+    let begun = begun(container, &snapshot, id)?;
+    let mut died = event(container, &snapshot, EventKind::ExecDied, id)?;
+    note_end(&mut died, end);
+    let events: Vec<NewEvent> = begun.into_iter().chain([died]).collect();
+    container.engine().store().publish(&events)?;
     match keep {
         Some(Keep::UntilRemoved) => Ok(()),
         Some(Keep::UntilTold) | None => Ok(remove_tree(paths.directory())?),

@@ -37,16 +37,16 @@ impl Prepared {
         &self.cwd
     }
 
-    /// What a look at the container's files says of the command.
-    fn look(&self) -> CommandCheck {
-        let ids = &self.user.additional_gids;
+    /// What a look at the container's files says of the command, for a process with these ids.
+    fn look(&self, uid: u32, gids: &[u32]) -> CommandCheck {
         let (program, path) = (&self.program, &self.search_path);
-        command_check(&self.root, program, path, &self.cwd, self.user.uid, ids)
+        command_check(&self.root, program, path, &self.cwd, uid, gids)
     }
 
     /// A runtime's failure with what such a look adds to it.
     pub(super) fn judge(&self, failure: RuntimeFailure) -> RuntimeFailure {
-        judge(failure, &self.program, self.look())
+        let found = self.look(self.user.uid, &self.user.additional_gids);
+        judge(failure, &self.program, found)
     }
 }
 
@@ -88,7 +88,7 @@ pub(super) fn prepare(
         user,
         root,
     };
-    refuse_missing(config, &prepared)?;
+    refuse_hopeless(config, &prepared)?;
     Ok(prepared)
 }
 
@@ -114,18 +114,15 @@ fn builder(
     }
 }
 
-/// A command that is nowhere costs no call of a runtime. Whatever could be another's fault is left to it.
-fn refuse_missing(config: &Config, prepared: &Prepared) -> Result<(), EngineError> {
-    if prepared.look() != CommandCheck::NotFound {
+/// A command that nobody could execute costs no call of a runtime: what root may not, nobody may. Whatever else could be wrong is left to it.
+fn refuse_hopeless(config: &Config, prepared: &Prepared) -> Result<(), EngineError> {
+    let found = prepared.look(0, &[]);
+    if matches!(found, CommandCheck::Executable(_)) {
         return Ok(());
     }
-    let failure = RuntimeFailure::new(
-        FailureKind::CommandNotFound,
-        &config.runtime.name,
-        "exec",
-        "",
-    );
-    Err(prepared.judge(failure).into())
+    let kind = FailureKind::CommandNotFound;
+    let failure = RuntimeFailure::new(kind, &config.runtime.name, "exec", "");
+    Err(judge(failure, &prepared.program, found).into())
 }
 
 /// The container's files as its first process sees them.

@@ -1,7 +1,7 @@
 //! Sessions whose end nobody has reported: their client is gone, or they never had one.
 
 use ctr_events::{EXEC_ID, EventKind, NewEvent};
-use ctr_exec::session::{Keep, SessionExit, SessionPaths, SessionRecord, SessionState};
+use ctr_exec::session::{Keep, News, SessionExit, SessionPaths, SessionRecord, SessionState};
 use ctr_monitor::files;
 use ctr_sys::{Liveness, PidRef, remove_tree};
 
@@ -63,18 +63,28 @@ impl LockedContainer<'_> {
     fn report_end(&mut self, record: &SessionRecord, end: &SessionExit) -> Result<(), EngineError> {
         let run_dir = self.engine().run_dir(self.id());
         let paths = SessionPaths::new(&run_dir, &record.id);
-        if paths.claim_report()? {
-            let mut event: NewEvent = self.event(EventKind::ExecDied);
-            event
-                .attributes
-                .insert(EXEC_ID.to_owned(), record.id.to_string());
-            note_end(&mut event, end);
-            self.save(&[event])?;
+        if paths.claim(News::Ended)? {
+            let begun = paths.claim(News::Begun)?;
+            let begun = begun.then(|| self.event_of_session(EventKind::Exec, record));
+            let mut died = self.event_of_session(EventKind::ExecDied, record);
+            note_end(&mut died, end);
+            let events: Vec<NewEvent> = begun.into_iter().chain([died]).collect();
+            self.save(&events)?;
         }
         match record.keep {
             Keep::UntilTold => Ok(remove_tree(paths.directory())?),
             Keep::UntilRemoved => Ok(()),
         }
+    }
+}
+
+impl LockedContainer<'_> {
+    fn event_of_session(&self, kind: EventKind, record: &SessionRecord) -> NewEvent {
+        let mut event = self.event(kind);
+        event
+            .attributes
+            .insert(EXEC_ID.to_owned(), record.id.to_string());
+        event
     }
 }
 

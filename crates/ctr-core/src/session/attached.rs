@@ -161,6 +161,17 @@ impl Attached {
         io
     }
 
+    /// Whether output of the program passes through the monitor.
+    pub(super) fn hears(&self) -> bool {
+        match &self.subject {
+            Subject::Run { streams, .. } => *streams == Copied::Yes,
+            Subject::Exec { given, .. } => {
+                let outputs = [GivenStream::Stdout, GivenStream::Stderr];
+                outputs.iter().any(|output| !given.contains(output))
+            }
+        }
+    }
+
     /// How the program ended, as far as anybody knows now.
     pub(super) fn recorded_end(
         &self,

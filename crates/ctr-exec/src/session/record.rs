@@ -1,82 +1,18 @@
 //! The record of a session, and the directory that it lies in.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ctr_sys::{PidStamp, Sync, SysError, replace_file};
 use serde::{Deserialize, Serialize};
 
 use super::SessionId;
+use super::paths::{News, SessionPaths};
 use crate::error::ExecError;
 use crate::exit::{ExitReport, TimedOut};
 
 /// The version of the record that this code writes.
 const VERSION: u32 = 1;
-
-/// Where the sessions of a run lie, in its run directory.
-const DIRECTORY: &str = "exec";
-
-/// The places of one session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionPaths {
-    directory: PathBuf,
-}
-
-impl SessionPaths {
-    /// Those of a session in this run directory.
-    pub fn new(run_dir: &Path, id: &SessionId) -> Self {
-        Self {
-            directory: Self::all(run_dir).join(id.as_str()),
-        }
-    }
-
-    /// The directory of all sessions of a run.
-    pub fn all(run_dir: &Path) -> PathBuf {
-        run_dir.join(DIRECTORY)
-    }
-
-    /// The session's own directory, with its standard streams as named pipes.
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// The [`SessionRecord`].
-    pub fn record(&self) -> PathBuf {
-        self.directory.join("session.json")
-    }
-
-    /// The process to execute, `process` of the OCI runtime specification.
-    pub fn process(&self) -> PathBuf {
-        self.directory.join("process.json")
-    }
-
-    /// Takes the duty to report the session's end: true for one caller alone, and false when there is no such session any more.
-    ///
-    /// # Errors
-    /// When the directory exists and cannot be written to.
-    pub fn claim_report(&self) -> Result<bool, SysError> {
-        let path = self.reported();
-        let mut options = std::fs::OpenOptions::new();
-        match options.write(true).create_new(true).open(&path) {
-            Ok(_) => Ok(true),
-            Err(error)
-                if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(SysError::new("create", path.display().to_string(), error)),
-        }
-    }
-
-    fn reported(&self) -> PathBuf {
-        self.directory.join("reported")
-    }
-
-    /// Where the runtime writes the pid.
-    pub fn pid_file(&self) -> PathBuf {
-        self.directory.join("pid")
-    }
-}
 
 /// Whether the process of a session has a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -271,7 +207,8 @@ impl SessionRecord {
     /// As [`SessionRecord::list`].
     pub fn list_unreported(run_dir: &Path) -> Result<Vec<Self>, ExecError> {
         let ids = Self::ids(run_dir)?.into_iter();
-        let unreported = ids.filter(|id| !SessionPaths::new(run_dir, id).reported().exists());
+        let unreported =
+            ids.filter(|id| !SessionPaths::new(run_dir, id).claimed(News::Ended).exists());
         let mut records: Vec<Self> = unreported
             .filter_map(|id| Self::read(run_dir, &id).ok().flatten())
             .collect();
@@ -364,19 +301,9 @@ mod tests {
             let unreported = SessionRecord::list_unreported(run_dir).unwrap();
             assert_eq!(unreported, [record.clone()]);
         }
-        assert!(paths.claim_report().unwrap());
+        assert!(paths.claim(News::Ended).unwrap());
         assert_eq!(SessionRecord::list_unreported(run_dir).unwrap(), []);
         assert_eq!(SessionRecord::list(run_dir).unwrap(), [record]);
-    }
-
-    #[test]
-    fn one_alone_reports_the_end() {
-        let run_dir = tempfile::tempdir().unwrap();
-        let paths = SessionPaths::new(run_dir.path(), &record().id);
-        assert!(!paths.claim_report().unwrap());
-        std::fs::create_dir_all(paths.directory()).unwrap();
-        assert!(paths.claim_report().unwrap());
-        assert!(!paths.claim_report().unwrap());
     }
 
     #[test]

@@ -77,9 +77,9 @@ impl Monitor<'_> {
     }
 
     /// Sends a signal to a session that runs.
-    pub(super) fn signal_session(&self, request: &SessionSignal) -> Result<(), WireFailure> {
+    pub(super) fn signal_session(&mut self, request: &SessionSignal) -> Result<(), WireFailure> {
         let key = self.session(&request.session)?;
-        let session = self.sessions.get(key);
+        let session = self.sessions.get_mut(key);
         session.map_or(Ok(()), |session| {
             session.signal(request.signal, request.scope)
         })

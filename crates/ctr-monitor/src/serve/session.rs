@@ -13,7 +13,7 @@ use ctr_exec::session::{
     Keep, OnDisconnect, SessionExit, SessionId, SessionPaths, SessionRecord, SessionState, WaitIo,
 };
 use ctr_exec::{ExecError, WindowSize};
-use ctr_sys::{ExitStatus, PidStamp, Signal, remove_tree};
+use ctr_sys::{Deadline, ExitStatus, PidStamp, Signal, remove_tree};
 use rustix::event::{PollFd, PollFlags};
 
 use super::container::Container;
@@ -35,6 +35,14 @@ pub(super) struct Session {
     stage: Stage,
     streams: Streams,
     replay: Replay,
+    /// Whether anybody knows its id before it has been started.
+    announced: Announced,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Announced {
+    Yes,
+    No,
 }
 
 enum Stage {
@@ -108,6 +116,10 @@ impl Session {
             stage: Stage::Created,
             streams: Streams::default(),
             replay: Replay::default(),
+            announced: match request.start {
+                None => Announced::Yes,
+                Some(_) => Announced::No,
+            },
         };
         launch::make_directory(&session.paths(), process)?;
         match session.write_record() {
@@ -259,7 +271,7 @@ impl Session {
         self.see_to_lost_client();
     }
 
-    fn see_to_lost_client(&self) {
+    fn see_to_lost_client(&mut self) {
         let Stage::Running(running) = &self.stage else {
             return;
         };
@@ -273,8 +285,8 @@ impl Session {
     }
 
     /// Sends a signal to its process, or to all that belong to it; processes that have ended are fine.
-    pub(super) fn signal(&self, signal: Signal, scope: SignalScope) -> Result<(), WireFailure> {
-        let Stage::Running(running) = &self.stage else {
+    pub(super) fn signal(&mut self, signal: Signal, scope: SignalScope) -> Result<(), WireFailure> {
+        let Stage::Running(running) = &mut self.stage else {
             let why = "its process does not run";
             return Err(WireFailure::own(
                 "send a signal to exec session",
@@ -286,7 +298,13 @@ impl Session {
             SignalScope::Process => {
                 running.process.signal(signal)?;
             }
-            SignalScope::All => self.group.signal(&running.process, signal)?,
+            SignalScope::All => {
+                self.group.signal(&running.process, signal)?;
+                if let (Signal::KILL, Some(ended)) = (signal, &mut running.ended) {
+                    // Whoever else may hold its output open: nobody waits for that any more.
+                    ended.until = Deadline::after(Duration::ZERO);
+                }
+            }
         }
         Ok(())
     }
@@ -316,9 +334,9 @@ impl Session {
             WireFailure::Monitor { why, .. } => why.clone(),
         };
         self.record.state = SessionState::Failed { why };
-        match self.record.keep {
-            Keep::UntilTold => self.forget_directory(),
-            Keep::UntilRemoved => drop(self.write_record()),
+        match (self.record.keep, self.announced) {
+            (Keep::UntilTold, _) | (_, Announced::No) => self.forget_directory(),
+            (Keep::UntilRemoved, Announced::Yes) => drop(self.write_record()),
         }
         Change::Failed { client, failure }
     }

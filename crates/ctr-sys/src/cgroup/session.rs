@@ -53,9 +53,9 @@ impl Cgroups {
         unified.map(|(_, directory)| directory)
     }
 
-    /// Moves a process that was made in the group of the container, and what descends from it meanwhile, into the group of its session. Nothing
-    /// is done where the process is in that group already, and where sessions have none. Processes that end meanwhile are fine; what
-    /// loses its parent before it is moved stays where it is.
+    /// Moves a process that was made in the group of the container, and what has come of it meanwhile, into the group of its session: what
+    /// descends from it, and what is in its session (`setsid(2)`), though its parent may be gone. Nothing is done where the process is in that
+    /// group already, and where sessions have none. Processes that end meanwhile are fine.
     ///
     /// # Errors
     /// When the group of the session is missing, or the kernel refuses a move.
@@ -68,7 +68,7 @@ impl Cgroups {
         }
         move_to(&directory, process)?;
         for _ in 0..ROUNDS {
-            let outside = descendants_outside(process, &directory)?;
+            let outside = kin_outside(process, &directory)?;
             if outside.is_empty() {
                 break;
             }
@@ -80,14 +80,23 @@ impl Cgroups {
     }
 }
 
-/// What descends from the process and is in the group above that of the session, or in another one below it.
-fn descendants_outside(process: &PidRef, session: &Path) -> SysResult<Vec<PidRef>> {
+/// What descends from the process, or is in its session, and is in the group above that of the session, or in another one below it.
+fn kin_outside(process: &PidRef, session: &Path) -> SysResult<Vec<PidRef>> {
     let mut found = descendants(process.stamp().pid)?;
+    let (mut members, mut all) = (Vec::new(), Vec::new());
+    if let Some(container) = session.parent() {
+        collect_processes(container, &mut all)?;
+    }
+    for pid in &all {
+        if session_of(*pid) == Some(process.stamp().pid) {
+            found.extend(PidRef::capture(*pid)?);
+        }
+    }
     if found.is_empty() {
         return Ok(found);
     }
     // Read now that they are held: a pid that was reused in between belongs to somebody outside.
-    let (mut members, mut all) = (Vec::new(), Vec::new());
+    all.clear();
     collect_processes(session, &mut members)?;
     if let Some(container) = session.parent() {
         collect_processes(container, &mut all)?;
@@ -97,6 +106,13 @@ fn descendants_outside(process: &PidRef, session: &Path) -> SysResult<Vec<PidRef
         all.contains(&pid) && !members.contains(&pid)
     });
     Ok(found)
+}
+
+/// Field 6 of `proc_pid_stat(5)`, counted from the name that the process chooses itself.
+fn session_of(pid: i32) -> Option<i32> {
+    let text = kernel_file::read_text(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = text.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(3)?.parse().ok()
 }
 
 /// Whether the process is in this group of any hierarchy. The kernel names a group by its path from the reader's control group namespace,

@@ -6,8 +6,8 @@ use ctr_exec::session::SessionId;
 
 use super::options::{ProcessOptions, StartOptions};
 use super::streams::Inherited;
-use super::{What, attached, client, foreground};
-use crate::commands::client::{ClientOptions, Use};
+use super::{ExecClientOptions, What, attached, client, foreground};
+use crate::commands::client::Use;
 use crate::commands::foreground::why;
 use crate::commands::{Context, targets};
 use crate::error::{CommandError, Outcome};
@@ -36,7 +36,7 @@ pub(crate) fn create(
     io: &mut Io,
 ) -> Result<Outcome, CommandError> {
     let (selected, command) = args.what.split()?;
-    let options = ClientOptions {
+    let options = ExecClientOptions {
         detach_keys: args.detach_keys.clone(),
         sig_proxy: None,
     };
@@ -59,7 +59,7 @@ pub(crate) struct StartArgs {
     #[command(flatten)]
     start: StartOptions,
     #[command(flatten)]
-    client: ClientOptions,
+    client: ExecClientOptions,
     /// Id of the session, or its beginning
     #[arg(value_name = "SESSION")]
     sessions: Vec<String>,
@@ -78,7 +78,7 @@ pub(crate) fn start(
     let engine = context.open()?;
     let (container, id) = engine.find_exec(id)?;
     let made = container.inspect_exec(&id)?;
-    let options = ClientOptions {
+    let options = ExecClientOptions {
         detach_keys: args.client.detach_keys.clone().or(Some(made.detach_keys)),
         ..args.client.clone()
     };

@@ -216,7 +216,7 @@ impl Session {
     /// In the helper: a runtime that could not make the process in its group left that to us.
     fn adopt(&self, pid: i32) -> Result<(), SysError> {
         if let Group::Own(path) = &self.group
-            && let Some(process) = PidRef::capture(pid)?
+            && let Some(process) = PidRef::capture_child(pid)?
         {
             Cgroups::detect()?.adopt(path, &process)?;
         }
