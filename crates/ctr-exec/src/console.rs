@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ctr_sys::{Deadline, SysError, accept, bind_stream, recv_packet, wait_readable};
 use rustix::event::{PollFd, PollFlags};
+use rustix::process::Uid;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{LocalModes, SpecialCodeIndex, tcgetattr};
 
@@ -61,7 +62,7 @@ impl ConsoleSocket {
     ///
     /// # Errors
     /// [`ExecError::NoTerminal`] when none came, or something else did.
-    pub fn receive(self, deadline: Deadline) -> Result<Console, ExecError> {
+    pub fn receive(&self, deadline: Deadline) -> Result<Console, ExecError> {
         let missing = |why: &'static str| ExecError::NoTerminal { why };
         let connection = loop {
             if let Some(connection) = accept(self.listener.as_fd())? {
@@ -85,6 +86,13 @@ impl ConsoleSocket {
             (None, _) => Err(missing("its message had no descriptor")),
             (Some(_), Some(_)) => Err(missing("its message had several descriptors")),
         }
+    }
+}
+
+impl AsFd for ConsoleSocket {
+    /// What becomes readable when a runtime has connected.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 }
 
@@ -127,6 +135,15 @@ impl Console {
     /// [`ExecError::Stream`] when the kernel refuses.
     pub fn resize(&self, size: WindowSize) -> Result<(), ExecError> {
         size.apply(&self.master)
+    }
+
+    /// Gives it to a user, who can open it by its name then. Runtimes do so mostly.
+    ///
+    /// # Errors
+    /// [`ExecError::Sys`] when the kernel refuses.
+    pub fn give_to(&self, uid: u32) -> Result<(), ExecError> {
+        let given = rustix::fs::fchown(&self.slave, Some(Uid::from_raw(uid)), None);
+        Ok(given.map_err(|errno| SysError::new("give away", "a terminal", errno.into()))?)
     }
 
     /// A second descriptor of the master.
@@ -217,6 +234,7 @@ mod tests {
         )
         .unwrap();
         let console = socket.receive(soon()).unwrap();
+        drop(socket);
         assert!(!path.exists());
         let size = WindowSize {
             rows: 5,

@@ -23,6 +23,7 @@ mod replay;
 mod requests;
 mod session;
 mod sessions;
+mod strays;
 mod streams;
 mod subject;
 mod time_limit;

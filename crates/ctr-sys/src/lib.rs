@@ -66,7 +66,7 @@ pub use mount::{
 };
 pub use other_process::NamespaceKind;
 pub use output::{Output, OutputLimits};
-pub use pidref::{Delivery, PidRef, PidStamp, descendants};
+pub use pidref::{Delivery, PidRef, PidStamp, children, descendants};
 pub use poll::{Ready, poll, wait_either, wait_readable};
 pub use process::{
     Subreaper, inherited_fd, login_uid, may_lower_oom_score_adj, oom_score_adj, set_not_dumpable,

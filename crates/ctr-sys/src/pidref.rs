@@ -161,6 +161,20 @@ impl AsFd for PidRef {
     }
 }
 
+/// The living children of the calling process, which must have one thread, as `/proc` shows them now.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn children() -> SysResult<Vec<PidRef>> {
+    let path = "/proc/thread-self/children";
+    let text = kernel_file::read_text(path).context("read", || path.to_owned())?;
+    let pids = text
+        .split_ascii_whitespace()
+        .filter_map(|pid| pid.parse().ok());
+    let held = pids.map(PidRef::capture);
+    held.filter_map(Result::transpose).collect()
+}
+
 /// The processes that descend from `pid`, but not the calling one, children before grandchildren, as `/proc` shows them now.
 ///
 /// # Errors

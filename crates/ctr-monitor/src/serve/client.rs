@@ -215,6 +215,14 @@ impl Client {
         self.role = Role::Caller;
     }
 
+    /// What it was attached to is over. One that was dropped has still to be told so.
+    pub(super) fn outlive(&mut self) {
+        match self.role {
+            Role::Dropped { .. } => {}
+            Role::Caller | Role::Observer | Role::Owner | Role::Foreground => self.detach(),
+        }
+    }
+
     pub(super) fn reply(&mut self, reply: &Reply) {
         if let Ok(bytes) = serde_json::to_vec(reply) {
             self.outbox.push(bytes);

@@ -197,11 +197,11 @@ impl Clients {
         }
     }
 
-    /// The end of a session goes to those who are attached to it, and that they are no more.
+    /// The end of a session goes to those who are attached to it, which they are no more then.
     pub(super) fn end_session(&mut self, session: Key, end: &Reply) {
         for client in self.attached_to(Subject::Session(session)) {
             client.send_exit(end);
-            client.detach();
+            client.outlive();
         }
     }
 

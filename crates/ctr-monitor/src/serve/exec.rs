@@ -197,6 +197,7 @@ impl Monitor<'_> {
                 self.send_session_output(key, &output);
             }
             Some(Change::Failed { client, failure }) => {
+                self.sessions.start_failed();
                 if let Some(client) = self.clients.find(client) {
                     client.detach();
                     client.reply(&Reply::Failed(failure));

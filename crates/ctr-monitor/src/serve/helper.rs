@@ -136,6 +136,14 @@ impl Helper {
         answer.map(|answer| (answer, descriptor))
     }
 
+    /// Waits until it has answered, or died; false when the deadline passed first.
+    pub(super) fn wait(&self, deadline: Deadline) -> Result<bool, WireFailure> {
+        let mut fds = Vec::new();
+        self.add_to(&mut fds);
+        ctr_sys::poll(&mut fds, deadline)?;
+        Ok(fds.iter().any(|fd| !fd.revents().is_empty()))
+    }
+
     /// Kills it: nobody wants its answer any more.
     pub(super) fn cancel(self) {
         // What fails here has ended already.

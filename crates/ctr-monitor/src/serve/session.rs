@@ -234,6 +234,14 @@ impl Session {
         self.streams.resize(size)
     }
 
+    /// Its process, as long as that is known to exist.
+    pub(super) fn process(&self) -> Option<PidStamp> {
+        match &self.stage {
+            Stage::Running(running) => Some(running.process.stamp()),
+            Stage::Created | Stage::Waiting(_) | Stage::Starting(_) | Stage::Over => None,
+        }
+    }
+
     /// A child was reaped; whether it was this session's process.
     pub(super) fn note_reaped(&mut self, pid: i32, status: ExitStatus) -> bool {
         match &mut self.stage {

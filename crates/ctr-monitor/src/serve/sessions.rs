@@ -10,6 +10,7 @@ use super::container::Container;
 use super::leftovers::Leftovers;
 use super::poll_set::{PollSet, Token};
 use super::session::{Change, Session};
+use super::strays;
 use super::streams::{Input, ReadOutput};
 use super::subject::{Key, Subject};
 use crate::error::{MonitorError, WireFailure};
@@ -37,6 +38,15 @@ pub(super) struct Sessions {
     /// Helpers since orphans were reaped last.
     launches: u32,
     reaping: Reaping,
+    /// Whether a runtime has failed that may have made a process all the same.
+    strays: Strays,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Strays {
+    #[default]
+    None,
+    Possible,
 }
 
 /// Whether children have ended that nobody has reaped.
@@ -152,6 +162,11 @@ impl Sessions {
         starting.count()
     }
 
+    /// A runtime has failed.
+    pub(super) fn start_failed(&mut self) {
+        self.strays = Strays::Possible;
+    }
+
     /// Children have ended.
     pub(super) fn child_ended(&mut self) {
         self.reaping = Reaping::Due;
@@ -164,6 +179,11 @@ impl Sessions {
             return Ok(());
         }
         self.launches = 0;
+        if self.strays == Strays::Possible {
+            let known: Vec<_> = self.list.values().filter_map(Session::process).collect();
+            strays::kill(container.stamp(), &known)?;
+            self.strays = Strays::None;
+        }
         if self.reaping == Reaping::Due {
             while let Some((pid, status)) = reap_any()? {
                 if !container.note_reaped(pid, status) {

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use ctr_exec::session::{Input, SessionPaths, SessionState, Tty};
-use ctr_exec::{Console, ConsoleSocket, WindowSize};
+use ctr_exec::{Console, ConsoleSocket, ExecError, WindowSize};
 use ctr_oci::{ExecCall, PreservedFd, Process, StdioFds, Target, set_window};
 use ctr_sys::{Cgroups, Deadline, PidRef, Sync, SysError, create_private_dir, replace_file};
 
@@ -53,14 +53,17 @@ pub(super) fn make_directory(paths: &SessionPaths, process: &[u8]) -> Result<(),
 
 /// A session that was made before its client was known gets the size of that one's terminal: the runtime sets it before the program begins.
 fn set_console_size(paths: &SessionPaths, size: WindowSize) -> Result<(), WireFailure> {
+    let mut process = read_process(paths)?;
+    set_window(&mut process, size.rows, size.columns);
+    let bytes = serde_json::to_vec(&process).unwrap_or_default();
+    Ok(replace_file(&paths.process(), &bytes, 0o600, Sync::No)?)
+}
+
+fn read_process(paths: &SessionPaths) -> Result<Process, WireFailure> {
     let path = paths.process();
     let fail = |why: &str| WireFailure::own("read", &path.display().to_string(), why);
     let bytes = std::fs::read(&path).map_err(|error| fail(&error.to_string()))?;
-    let mut process: Process =
-        serde_json::from_slice(&bytes).map_err(|error| fail(&error.to_string()))?;
-    set_window(&mut process, size.rows, size.columns);
-    let bytes = serde_json::to_vec(&process).unwrap_or_default();
-    Ok(replace_file(&path, &bytes, 0o600, Sync::No)?)
+    serde_json::from_slice(&bytes).map_err(|error| fail(&error.to_string()))
 }
 
 impl Session {
@@ -201,16 +204,48 @@ impl Session {
             },
             preserved: &preserved,
         };
+        let deadline = Deadline::after(order.runtime_deadline);
+        let terminal = match &socket {
+            Some(socket) => Some(self.receive_terminal(socket, order.terms.window, deadline)?),
+            None => None,
+        };
         let target = Target {
             root: &root,
             id: &container.request().id,
-            deadline: Deadline::after(order.runtime_deadline),
+            deadline,
         };
         let executed = runtime.exec(target, call).map_err(WireFailure::Runtime)?;
         self.adopt(executed.pid)?;
-        let console = socket.map(|socket| socket.receive(Deadline::after(CONSOLE_WAIT)));
-        let master = console.transpose()?.map(|console| console.duplicate());
-        Ok((executed.pid, master.transpose()?))
+        let master = match terminal {
+            Some(terminal) if terminal.wait(Deadline::after(CONSOLE_WAIT))? => {
+                terminal.finish::<()>()?.1
+            }
+            Some(_) => {
+                let why = "it did not connect to the console socket";
+                return Err(ExecError::NoTerminal { why }.into());
+            }
+            None => None,
+        };
+        Ok((executed.pid, master))
+    }
+
+    /// In the helper: has another one take the terminal as soon as the runtime sends it, and see to what some runtimes forget, before the
+    /// program has looked at it.
+    fn receive_terminal(
+        &self,
+        socket: &ConsoleSocket,
+        window: Option<WindowSize>,
+        deadline: Deadline,
+    ) -> Result<Helper, WireFailure> {
+        let user = read_process(&self.paths())?.user().uid();
+        Helper::start("receive a terminal", &[socket.as_fd()], deadline, || {
+            let console = socket.receive(deadline)?;
+            if let Some(size) = window {
+                console.resize(size)?;
+            }
+            console.give_to(user)?;
+            Ok(((), Some(console.duplicate()?)))
+        })
     }
 
     /// In the helper: a runtime that could not make the process in its group left that to us.
