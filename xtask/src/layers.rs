@@ -16,7 +16,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ctr-events", &["ctr-sys"]),
     ("ctr-state", &["ctr-sys", "ctr-events"]),
     ("ctr-oci", &["ctr-sys"]),
-    ("ctr-exec", &["ctr-sys"]),
+    // The second one for an example alone, which drives a runtime without an engine.
+    ("ctr-exec", &["ctr-sys", "ctr-oci"]),
     ("ctr-rootfs", &["ctr-sys"]),
     ("ctr-monitor", &["ctr-sys", "ctr-oci", "ctr-exec"]),
     ("ctr-runtime", &["ctr-sys", "ctr-oci"]),

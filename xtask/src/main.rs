@@ -49,7 +49,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        about: "how long commands take beside bare runtimes and podman [--rounds N] [--json]",
+        about: bench::ABOUT,
         run: bench::run,
     },
     Task {

@@ -15,6 +15,7 @@ use crate::{Verdict, install, integration, layers, man, no_arguments, tidy};
 /// Examples that show a crate alone: the package, and the example's name.
 const EXAMPLES: &[(&str, &str)] = &[
     ("ctr-oci", "drive_runc"),
+    ("ctr-exec", "exec_into"),
     ("ctr-events", "follow"),
     ("ctr-state", "records"),
     ("ctr-core", "embed"),

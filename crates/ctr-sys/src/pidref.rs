@@ -146,6 +146,16 @@ impl PidRef {
         }
     }
 
+    /// Whether it is a child of this process now, or was when it ended.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn is_child_of(&self, parent: i32) -> SysResult<bool> {
+        let stat = read_stat(self.stamp.pid)?;
+        let own = stat.filter(|stat| stat.start_time == self.stamp.start_time);
+        Ok(own.is_some_and(|stat| stat.parent == parent))
+    }
+
     /// Whether it still runs. A failing `poll(2)` counts as alive: nobody may act on a wrong "dead".
     pub fn is_alive(&self) -> bool {
         !matches!(
@@ -221,10 +231,11 @@ fn open_pidfd(pid: i32) -> SysResult<Option<OwnedFd>> {
 }
 
 struct Stat {
+    parent: i32,
     start_time: u64,
 }
 
-/// Field 22 of `/proc/PID/stat`; `None` when there is no such process.
+/// Fields 4 and 22 of `/proc/PID/stat`; `None` when there is no such process.
 fn read_stat(pid: i32) -> SysResult<Option<Stat>> {
     let path = format!("/proc/{pid}/stat");
     let bytes = match kernel_file::read(&path) {
@@ -238,8 +249,8 @@ fn read_stat(pid: i32) -> SysResult<Option<Stat>> {
         }
         Err(error) => return Err(error).context("read", || path),
     };
-    match parse_start_time(&bytes) {
-        Some(start_time) => Ok(Some(Stat { start_time })),
+    match parse_stat(&bytes) {
+        Some(stat) => Ok(Some(stat)),
         None => Err(SysError::invalid(
             "read",
             path,
@@ -249,10 +260,13 @@ fn read_stat(pid: i32) -> SysResult<Option<Stat>> {
 }
 
 /// The name in field 2 is chosen by the process and may hold blanks and parentheses: count from the last one.
-fn parse_start_time(stat: &[u8]) -> Option<u64> {
+fn parse_stat(stat: &[u8]) -> Option<Stat> {
     let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end_of_name + 1..)?).ok()?;
-    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+    let mut fields = rest.split_ascii_whitespace();
+    let parent = fields.nth(1)?.parse().ok()?;
+    let start_time = fields.nth(17)?.parse().ok()?;
+    Some(Stat { parent, start_time })
 }
 
 #[cfg(test)]
@@ -262,9 +276,10 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
         let line = b"7 (a) R 9 (b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 1 2 3";
-        assert_eq!(parse_start_time(line), Some(4242));
-        assert_eq!(parse_start_time(b"7 (a"), None);
-        assert_eq!(parse_start_time(b"7 (a) R 1"), None);
+        let stat = parse_stat(line).map(|stat| (stat.parent, stat.start_time));
+        assert_eq!(stat, Some((1, 4242)));
+        assert!(parse_stat(b"7 (a").is_none());
+        assert!(parse_stat(b"7 (a) R 1").is_none());
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use ctr_exec::session::{SessionId, Tty};
 use ctr_monitor::protocol::{ClientInput, GivenStream};
-use ctr_state::{LogDriver, Terminal};
+use ctr_state::{ExitInfo, LogDriver, Terminal};
 use ctr_sys::{PidStamp, Signal};
 
-use super::SessionIo;
+use super::{SessionEnd, SessionIo};
 use crate::container::{Container, LockedContainer};
 use crate::error::EngineError;
 use crate::exec::{exec_end, session_exit_info};
@@ -161,14 +161,19 @@ impl Attached {
         io
     }
 
-    /// Whether output of the program passes through the monitor.
-    pub(super) fn hears(&self) -> bool {
-        match &self.subject {
+    /// The end of a session whose monitor has not seen it to its end: the last output is missing, if any passed through the monitor.
+    pub(super) fn cut_off(&self, exit: ExitInfo) -> SessionEnd {
+        let hears = match &self.subject {
             Subject::Run { streams, .. } => *streams == Copied::Yes,
             Subject::Exec { given, .. } => {
                 let outputs = [GivenStream::Stdout, GivenStream::Stderr];
                 outputs.iter().any(|output| !given.contains(output))
             }
+        };
+        if hears {
+            SessionEnd::CutOff(exit)
+        } else {
+            SessionEnd::Exited(exit)
         }
     }
 
@@ -176,7 +181,7 @@ impl Attached {
     pub(super) fn recorded_end(
         &self,
         container: &Container<'_>,
-    ) -> Result<Option<ctr_state::ExitInfo>, EngineError> {
+    ) -> Result<Option<ExitInfo>, EngineError> {
         match &self.subject {
             Subject::Run { generation, .. } => exit_of(container, *generation),
             Subject::Exec { id, .. } => {

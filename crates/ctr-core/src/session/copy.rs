@@ -127,11 +127,8 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
                     let watch = attached.watch(container)?;
                     let exit = attached.recorded_end(container)?;
                     if let (Some(exit), true) = (exit, written) {
-                        return Ok(self.ended(if attached.hears() {
-                            SessionEnd::CutOff(exit)
-                        } else {
-                            SessionEnd::Exited(exit)
-                        }));
+                        let end = attached.cut_off(exit);
+                        return Ok(self.ended(end));
                     }
                     if let Some(end) = self.wait(Some(&watch))? {
                         return Ok(self.ended(end));

@@ -92,11 +92,12 @@ impl Clients {
 
     /// Whether output of a program may be read.
     pub(super) fn have_room(&self, subject: Subject) -> ReadOutput {
-        let attached = self
+        // Of those that have heard the end of what they were attached to, nobody waits for the last.
+        let mut attached = self
             .list
             .iter()
-            .filter(|client| client.subject() == subject);
-        if attached.into_iter().any(Client::holds_back) {
+            .filter(|client| client.is_attached_to(subject));
+        if attached.any(Client::holds_back) {
             ReadOutput::No
         } else {
             ReadOutput::Yes

@@ -16,8 +16,6 @@ use ctr_sys::{
 };
 use rustix::fs::{CWD, Mode};
 
-use crate::runtime;
-
 /// A hang is a failure, not a test run that never ends. Nothing else depends on it.
 pub(crate) const GUARD: Duration = Duration::from_secs(60);
 
@@ -144,11 +142,6 @@ impl Bench {
             )
             .unwrap();
         client
-    }
-
-    /// Lets a script go on that reads a line from `gate`.
-    pub(crate) fn open_gate(&self) {
-        runtime::open_gate(&self.request.run_dir);
     }
 
     pub(crate) fn exit_record(&self) -> Option<ExitRecord> {

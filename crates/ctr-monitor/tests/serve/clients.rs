@@ -6,9 +6,11 @@ use ctr_exec::frames::MAX_PAYLOAD;
 use ctr_monitor::ExitReport;
 use ctr_monitor::protocol::{CleanupPromise, Request, StdinMode};
 use ctr_sys::Deadline;
+use rustix::fs::{CWD, Mode};
 
 use crate::Test;
 use crate::bench::{Bench, deadline, receive, stdout_of};
+use crate::runtime::open_pipe;
 
 pub(crate) const TESTS: [Test; 8] = [
     ("clients: two receive the same bytes", same_bytes),
@@ -148,8 +150,11 @@ fn input_of_leavers() {
 /// Its end is noticed first by output that it does not take any more, while its input has to wait for the program.
 fn input_of_killed() {
     const PACKETS: usize = 36;
-    let mut bench = Bench::new("sleep 0.2; read a <gate; printf x; sleep 0.2; exec wc -c");
+    let mut bench = Bench::new("read a <second; printf x; sleep 0.2; exec wc -c");
     bench.request.stdin = StdinMode::Open;
+    // Not the one of the start, which may still be open for that.
+    let second = bench.request.run_dir.join("second");
+    rustix::fs::mkfifoat(CWD, &second, Mode::from_raw_mode(0o600)).unwrap();
     let mut run = bench.committed();
     let owner = bench.attached(CleanupPromise::Made);
     let mut observer = bench.attached(CleanupPromise::None);
@@ -159,7 +164,7 @@ fn input_of_killed() {
         assert!(owner.try_send_stdin(&packet).unwrap());
     }
     drop(owner);
-    bench.open_gate();
+    open_pipe(&second);
     let received = receive(&mut observer);
     let count = format!("x{}\n", PACKETS * MAX_PAYLOAD);
     assert_eq!(received.stdout, count.as_bytes());

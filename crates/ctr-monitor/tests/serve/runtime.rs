@@ -103,6 +103,11 @@ impl OciRuntime for Shell {
             }
             "!dies" => std::process::abort(),
             "!names-nobody" => return Ok(Executed { pid: i32::MAX }),
+            // A sleep of the test's own.
+            "!names-another" => {
+                let pid = args[1].parse().unwrap();
+                return Ok(Executed { pid });
+            }
             _ => {}
         }
         let slave = call.console.map(new_terminal);

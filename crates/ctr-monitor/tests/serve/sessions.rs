@@ -8,7 +8,7 @@ use ctr_monitor::protocol::{
     AttachRequest, ClientInput, ExecRequest, ExecStart, ExecStartRequest, GivenStream,
     SessionSignal, SignalScope,
 };
-use ctr_sys::{PidStamp, Signal};
+use ctr_sys::{Launch, PidRef, PidStamp, Signal};
 
 use crate::Test;
 use crate::bench::deadline;
@@ -108,12 +108,15 @@ fn input() {
 
 fn failures() {
     let hosted = Hosted::new();
+    let another = Launch::program("/bin/sleep").arg("1000").spawn().unwrap();
     for (word, part) in [
         ("!fails", "it failed"),
         ("!dies", "died"),
         ("!names-nobody", "does not exist"),
+        ("!names-another", "none that it has made"),
     ] {
-        let command = of_command(vec![word.to_owned()], Input::Null, Tty::No);
+        let command = vec![word.to_owned(), another.pid().to_string()];
+        let command = of_command(command, Input::Null, Tty::No);
         let id = command.0.session.clone();
         let error = hosted.exec_with(command, foreground(), &[]).unwrap_err();
         assert!(error.to_string().contains(part), "{error}");
@@ -122,6 +125,8 @@ fn failures() {
         assert!(!paths.directory().exists());
     }
     // Others are not harmed.
+    assert!(PidRef::capture(another.pid()).unwrap().is_some());
+    another.kill_and_wait().unwrap();
     let (mut client, _, _) = hosted.exec("exit 4", foreground());
     assert_eq!(code(&hear(&mut client, usize::MAX)), 4);
     hosted.end();

@@ -248,14 +248,38 @@ impl Session {
         })
     }
 
-    /// In the helper: a runtime that could not make the process in its group left that to us.
-    fn adopt(&self, pid: i32) -> Result<(), SysError> {
-        if let Group::Own(path) = &self.group
-            && let Some(process) = PidRef::capture_child(pid)?
-        {
-            Cgroups::detect()?.adopt(path, &process)?;
+    /// In the helper: a runtime that could not make the process in its group left that to us. A process that it has named and not made is left
+    /// alone.
+    fn adopt(&self, pid: i32) -> Result<(), WireFailure> {
+        let Some(process) = PidRef::capture_child(pid)? else {
+            // It is missed by whoever asks for it next.
+            return Ok(());
+        };
+        // A runtime's process has ended, so what it has made is a child of the monitor, as this helper is; a library's is this helper's own.
+        let monitor = rustix::process::getppid();
+        let own = rustix::process::getpid();
+        let mut is_ours = false;
+        for parent in monitor.into_iter().chain([own]) {
+            is_ours |= process.is_child_of(parent.as_raw_nonzero().get())?;
         }
-        Ok(())
+        let cgroups = Cgroups::detect()?;
+        if let Group::Own(path) = &self.group {
+            let members = cgroups.processes(&self.container_group)?;
+            is_ours &= members.contains(&pid) || !process.is_alive();
+            if is_ours {
+                cgroups.adopt(path, &process)?;
+            }
+        }
+        if is_ours {
+            return Ok(());
+        }
+        let why =
+            format!("process {pid}, which the runtime has named, is none that it has made here");
+        Err(WireFailure::own(
+            "execute a process in",
+            &self.record.container,
+            &why,
+        ))
     }
 
     /// Takes the helper's answer, if it is there.
