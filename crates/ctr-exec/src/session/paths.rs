@@ -34,7 +34,7 @@ impl SessionPaths {
         &self.directory
     }
 
-    /// The [`SessionRecord`].
+    /// The [`SessionRecord`](super::SessionRecord).
     pub fn record(&self) -> PathBuf {
         self.directory.join("session.json")
     }
