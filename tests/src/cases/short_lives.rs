@@ -10,6 +10,8 @@ cases! {
     Full attached_before_the_start,
     Full attached_at_the_start,
     Full attached_after_the_start,
+    Full what_was_missed_is_replayed,
+    Full commands_that_its_end_meets,
 }
 
 /// One container of many: how long it lives, what it says, how it ends.
@@ -23,7 +25,7 @@ struct Life {
 impl Life {
     /// Those of a case: from 0 to 50 ms.
     fn all(env: &Env) -> impl Iterator<Item = Life> {
-        (0..env.scale.pick(20, 170)).map(Life::new)
+        (0..env.scale.pick(30, 1000)).map(Life::new)
     }
 
     fn new(number: i32) -> Life {
@@ -131,5 +133,49 @@ fn attached_after_the_start(env: &Env) -> Result<()> {
             .with_context(|| life.script.clone())?;
         life.conclude(env)?;
     }
+    Ok(())
+}
+
+/// With a replay, whoever comes in time has all of it, however late.
+fn what_was_missed_is_replayed(env: &Env) -> Result<()> {
+    let mut attached = 0;
+    for life in Life::all(env) {
+        env.detached(&life.name, &[], &life.script)?;
+        let output = env.ctr(&["attach", "--replay=64", &life.name])?;
+        if output.code == 125 {
+            life.seen_by_latecomer(&output)?;
+        } else {
+            output.prints_with(life.code, &life.said)?;
+            attached += 1;
+        }
+        life.conclude(env)?;
+    }
+    ensure!(attached > 0, "no client was in time, so nothing was shown");
+    Ok(())
+}
+
+/// A command that is started just as its container ends: it runs, and ends with it or by itself, or it is refused in one line. What it
+/// says is said once and whole.
+fn commands_that_its_end_meets(env: &Env) -> Result<()> {
+    let (mut ran, mut refused) = (0, 0);
+    for (number, life) in Life::all(env).enumerate() {
+        env.detached(&life.name, &[], &life.script)?;
+        let way = ["--stdio=stream", "--stdio=pass"][number % 2];
+        let script = "printf said; exit 9";
+        let output = env.ctr(&["exec", way, &life.name, "sh", "-c", script])?;
+        match output.code {
+            9 => output.prints_with(9, "said")?,
+            // Killed in the middle: it has said all or nothing.
+            137 => ensure!(["", "said"].contains(&output.out().as_str()), "{output}"),
+            code => output
+                .refused(code, &[])
+                .context("neither run nor refused")?,
+        }
+        ensure!([9, 125, 137].contains(&output.code), "{output}");
+        ran += i32::from(output.code == 9);
+        refused += i32::from(output.code == 125);
+        life.conclude(env)?;
+    }
+    ensure!(ran > 0 && refused > 0, "{ran} ran, {refused} were refused");
     Ok(())
 }

@@ -7,7 +7,7 @@ use ctr_exec::session::{
 use ctr_exec::{ExitReport, PidFile, TimedOut};
 use ctr_monitor::files;
 use ctr_state::{ExitCause, ExitInfo, OomKilled, Snapshot, StateError};
-use ctr_sys::{Cgroups, Liveness, PidRef, PidStamp, remove_tree};
+use ctr_sys::{Cgroups, Liveness, PidRef, PidStamp};
 
 use crate::container::Container;
 use crate::error::EngineError;
@@ -176,6 +176,6 @@ pub(crate) fn finish_exec(
     container.engine().store().publish(&events)?;
     match keep {
         Some(Keep::UntilRemoved) => Ok(()),
-        Some(Keep::UntilTold) | None => Ok(remove_tree(paths.directory())?),
+        Some(Keep::UntilTold) | None => Ok(paths.remove()?),
     }
 }

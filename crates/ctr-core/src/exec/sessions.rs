@@ -6,7 +6,7 @@ use ctr_monitor::protocol::{
     AttachRequest as MonitorAttach, CleanupPromise, SessionSignal, SignalScope,
 };
 use ctr_state::ExitInfo;
-use ctr_sys::{Deadline, PidStamp, Signal, remove_tree};
+use ctr_sys::{Deadline, PidStamp, Signal};
 use serde::Serialize;
 
 use super::ended::{exec_end, exit_info, finish_exec};
@@ -270,7 +270,7 @@ impl<'e> Container<'e> {
             finish_exec(self, id, &end)?;
         }
         let run_dir = self.engine().run_dir(self.id());
-        Ok(remove_tree(SessionPaths::new(&run_dir, id).directory())?)
+        Ok(SessionPaths::new(&run_dir, id).remove()?)
     }
 
     fn kill_exec(&self, id: &SessionId) -> Result<ctr_exec::session::SessionExit, EngineError> {

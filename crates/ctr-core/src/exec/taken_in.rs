@@ -3,7 +3,7 @@
 use ctr_events::{EXEC_ID, EventKind, NewEvent};
 use ctr_exec::session::{Keep, News, SessionExit, SessionPaths, SessionRecord, SessionState};
 use ctr_monitor::files;
-use ctr_sys::{Liveness, PidRef, remove_tree};
+use ctr_sys::{Liveness, PidRef};
 
 use super::ended::{exec_end, note_end};
 use crate::container::LockedContainer;
@@ -40,7 +40,7 @@ impl LockedContainer<'_> {
             SessionState::Created => {}
             SessionState::Failed { .. } => {
                 if record.keep == Keep::UntilTold {
-                    remove_tree(paths.directory())?;
+                    paths.remove()?;
                 }
             }
             SessionState::Ended(end) => self.report_end(&record, end)?,
@@ -72,7 +72,7 @@ impl LockedContainer<'_> {
             self.save(&events)?;
         }
         match record.keep {
-            Keep::UntilTold => Ok(remove_tree(paths.directory())?),
+            Keep::UntilTold => Ok(paths.remove()?),
             Keep::UntilRemoved => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use ctr_sys::SysError;
+use ctr_sys::{SysError, remove_tree};
 
 use super::SessionId;
 
@@ -62,6 +62,22 @@ impl SessionPaths {
         }
     }
 
+    /// Removes all of it. It loses its name first: what is claimed of a session must not be claimed again while it goes.
+    ///
+    /// # Errors
+    /// When something of it is still there afterwards.
+    pub fn remove(&self) -> Result<(), SysError> {
+        let going = self.directory.with_extension("going");
+        match std::fs::rename(&self.directory, &going) {
+            Ok(()) => remove_tree(&going),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => {
+                let path = self.directory.display().to_string();
+                Err(SysError::new("rename", path, error))
+            }
+        }
+    }
+
     pub(super) fn claimed(&self, news: News) -> PathBuf {
         self.directory.join(match news {
             News::Begun => "told.begun",
@@ -97,5 +113,14 @@ mod tests {
         assert!(paths.claim(News::Ended).unwrap());
         assert!(!paths.claim(News::Ended).unwrap());
         assert!(paths.claim(News::Begun).unwrap());
+        paths.remove().unwrap();
+        paths.remove().unwrap();
+        assert!(!paths.claim(News::Ended).unwrap());
+        assert_eq!(
+            std::fs::read_dir(SessionPaths::all(run_dir.path()))
+                .unwrap()
+                .count(),
+            0
+        );
     }
 }

@@ -13,7 +13,7 @@ use ctr_exec::session::{
     Keep, OnDisconnect, SessionExit, SessionId, SessionPaths, SessionRecord, SessionState, WaitIo,
 };
 use ctr_exec::{ExecError, WindowSize};
-use ctr_sys::{Deadline, ExitStatus, PidStamp, Signal, remove_tree};
+use ctr_sys::{Deadline, ExitStatus, PidStamp, Signal};
 use rustix::event::{PollFd, PollFlags};
 
 use super::container::Container;
@@ -351,7 +351,7 @@ impl Session {
 
     /// Removes its directory. What is left is removed with that of the run.
     pub(super) fn forget_directory(&self) {
-        drop(remove_tree(self.paths().directory()));
+        drop(self.paths().remove());
     }
 
     /// What is left of a session that is over: its control group, unless it still has processes, and pipes that these write to.

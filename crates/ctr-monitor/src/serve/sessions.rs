@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use ctr_exec::session::{SessionId, SessionPaths};
-use ctr_sys::{Cgroups, ExitStatus, reap_any, remove_tree};
+use ctr_sys::{Cgroups, ExitStatus, reap_any};
 
 use super::container::Container;
 use super::leftovers::Leftovers;
@@ -223,7 +223,7 @@ impl Sessions {
         while self.kept.len() > KEPT
             && let Some(oldest) = self.kept.pop_front()
         {
-            drop(remove_tree(SessionPaths::new(run_dir, &oldest).directory()));
+            drop(SessionPaths::new(run_dir, &oldest).remove());
         }
     }
 }

@@ -47,8 +47,7 @@ pub(super) fn make_directory(paths: &SessionPaths, process: &[u8]) -> Result<(),
         create_private_dir(all)?;
     }
     create_private_dir(paths.directory())?;
-    replace_file(&paths.process(), process, 0o600, Sync::No)
-        .inspect_err(|_| drop(ctr_sys::remove_tree(paths.directory())))
+    replace_file(&paths.process(), process, 0o600, Sync::No).inspect_err(|_| drop(paths.remove()))
 }
 
 /// A session that was made before its client was known gets the size of that one's terminal: the runtime sets it before the program begins.
