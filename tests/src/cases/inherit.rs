@@ -20,7 +20,7 @@ cases! {
 }
 
 /// Opens `/` as descriptors 3 to 15 and a directory of the case as 16 to 30, then executes the rest.
-fn with_open_directories(canary: &Path) -> [String; 4] {
+pub(super) fn with_open_directories(canary: &Path) -> [String; 4] {
     let script = format!(
         "for n in {{3..15}}; do eval \"exec $n</\"; done; for n in {{16..30}}; do eval \"exec $n<{}\"; done; exec \"$@\"",
         canary.display()

@@ -12,6 +12,20 @@ pub(crate) mod endings;
 pub(crate) mod environment;
 pub(crate) mod events;
 pub(crate) mod events_journal;
+pub(crate) mod exec;
+pub(crate) mod exec_clients;
+pub(crate) mod exec_endings;
+pub(crate) mod exec_ends;
+pub(crate) mod exec_faults;
+pub(crate) mod exec_identity;
+pub(crate) mod exec_input;
+pub(crate) mod exec_load;
+pub(crate) mod exec_places;
+pub(crate) mod exec_runtimes;
+pub(crate) mod exec_sessions;
+pub(crate) mod exec_streams;
+pub(crate) mod exec_terminal;
+pub(crate) mod exec_terminal_ends;
 pub(crate) mod files;
 pub(crate) mod holders;
 pub(crate) mod identity;
@@ -31,6 +45,7 @@ pub(crate) mod race;
 pub(crate) mod readers;
 pub(crate) mod refusals;
 pub(crate) mod rename;
+pub(crate) mod replay;
 pub(crate) mod restart;
 pub(crate) mod rootfs_refusals;
 pub(crate) mod run;
@@ -50,9 +65,24 @@ use crate::harness::case::Case;
 const TABLES: &[&[Case]] = &[
     race::CASES,
     load::CASES,
+    exec_load::CASES,
     logs_disk::CASES,
     logs::CASES,
     crash::CASES,
+    exec_ends::CASES,
+    exec_terminal::CASES,
+    exec_terminal_ends::CASES,
+    exec_streams::CASES,
+    exec_input::CASES,
+    exec_clients::CASES,
+    exec::CASES,
+    exec_identity::CASES,
+    exec_places::CASES,
+    exec_sessions::CASES,
+    exec_endings::CASES,
+    exec_faults::CASES,
+    exec_runtimes::CASES,
+    replay::CASES,
     cut_off::CASES,
     boot::CASES,
     endings::CASES,

@@ -185,7 +185,6 @@ pub(crate) struct Running {
 
 impl Running {
     /// The program's process.
-    #[cfg(test)]
     pub(crate) fn pid(&self) -> i32 {
         self.process.pid
     }
@@ -205,6 +204,20 @@ impl Running {
             "`{}` did not print {text:?}, only {printed:?} and, on standard error, {said:?}",
             self.shown
         )
+    }
+
+    /// Waits until there are so many bytes of standard output.
+    pub(crate) fn wait_for_bytes(&self, least: usize) -> Result<()> {
+        let has = |state: &StreamState| state.bytes.len() >= least;
+        if self
+            .stdout
+            .wait(WATCHDOG, |state| state.ended || has(state))
+        {
+            let count = self.stdout.bytes().len();
+            anyhow::ensure!(count >= least, "only {count} bytes of `{}`", self.shown);
+            return Ok(());
+        }
+        bail!("`{}` did not print {least} bytes", self.shown)
     }
 
     /// Standard output so far.
