@@ -1,6 +1,6 @@
 //! Exec sessions of a container that ends: they end with it, and their codes are told.
 
-use std::time::Duration;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -9,6 +9,9 @@ use super::exec_sessions::{FAMILY, all_end, verb, whole_family};
 use crate::harness::case::cases;
 use crate::harness::env::Env;
 use crate::harness::hosted::{WAYS, container, ended, running, session, words};
+use crate::harness::process::descriptors;
+use crate::harness::program::Running;
+use crate::harness::wait::until;
 
 cases! {
     Core a_stop_ends_all,
@@ -16,9 +19,6 @@ cases! {
     Full waiters_are_told_of_what_is_forgotten,
     Full those_of_a_container_go_with_it,
 }
-
-/// Long enough to see that somebody waits.
-const MOMENT: Duration = Duration::from_millis(200);
 
 /// Ways in which a run ends.
 const ENDINGS: [&[&str]; 3] = [&["stop", "c"], &["kill", "c"], &["restart", "-t", "0", "c"]];
@@ -59,6 +59,15 @@ fn a_stop_ends_all(env: &Env) -> Result<()> {
     Ok(())
 }
 
+/// Waits until a waiter has looked at its session and watches it.
+fn waits(waiter: &Running) -> Result<()> {
+    until("a waiter to wait", || {
+        let open = descriptors(waiter.pid());
+        let watches = |(_, target): &(i32, PathBuf)| target.ends_with("anon_inode:inotify");
+        Ok(open.iter().any(watches).then_some(()))
+    })
+}
+
 /// Whoever waits for a session when its container ends gets the code, although nothing of the session is left.
 fn waiters_are_told(env: &Env) -> Result<()> {
     for way in ENDINGS.iter().chain(&[&["rm", "-f", "c"][..]]) {
@@ -68,7 +77,7 @@ fn waiters_are_told(env: &Env) -> Result<()> {
         let mut waiters = Vec::new();
         for id in [&made, &alone] {
             let waiter = env.call(&["container", "exec-wait", id]).spawn()?;
-            ensure!(!waiter.ends_within(MOMENT)?, "it does not wait");
+            waits(&waiter)?;
             waiters.push(waiter);
         }
         env.ctr(way)?.ok()?;
@@ -92,7 +101,7 @@ fn waiters_are_told_of_what_is_forgotten(env: &Env) -> Result<()> {
         let ids = env.listed_sessions("c")?;
         let process = env.session_process(&ids[0])?;
         let waiter = env.call(&["container", "exec-wait", &ids[0]]).spawn()?;
-        ensure!(!waiter.ends_within(MOMENT / 10)?, "it does not wait");
+        waits(&waiter)?;
         process.signal(Signal::TERM)?;
         client.finish()?.prints_with(143, "ready\n")?;
         waiter.finish()?.prints("143\n")?;

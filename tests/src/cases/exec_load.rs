@@ -43,8 +43,13 @@ fn many_at_the_same_time(env: &Env) -> Result<()> {
         of_kind.map(|(_, id, _)| id.clone()).collect()
     };
     let (begun, ended) = (of("exec"), of("exec_died"));
-    ensure!(begun == ended && begun.len() == numbers.len());
-    ensure!(events.len() == 2 * numbers.len(), "{} events", events.len());
+    let deaths = events.iter().filter(|event| event.0 == "exec_died");
+    ensure!(deaths.count() == ended.len(), "some have ended twice");
+    // The journal forgets its oldest events.
+    if numbers.len() < 1000 {
+        ensure!(begun == ended && begun.len() == numbers.len());
+        ensure!(events.len() == 2 * numbers.len(), "{} events", events.len());
+    }
     env.remove("c")
 }
 
