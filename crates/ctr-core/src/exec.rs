@@ -21,7 +21,7 @@ use ctr_exec::session::{
 use ctr_monitor::protocol::{self, ExecStartRequest};
 use ctr_monitor::{MonitorClient, MonitorError};
 use ctr_oci::Rights;
-use ctr_state::{Config, Operation, Record, Snapshot, Status};
+use ctr_state::{Config, Operation, Snapshot, Status};
 use ctr_sys::{Deadline, PidStamp};
 
 use crate::container::Container;
@@ -152,16 +152,11 @@ impl Target {
 
 fn wrong_status(container: &Container<'_>, summary: &Summary, status: Status) -> EngineError {
     let snapshot = summary.snapshot();
-    let recorded = snapshot.record().ok();
-    let recorded = recorded.filter(|record| record.status() == status);
-    let since_ns = recorded.and_then(Record::since_ns);
-    // One that has ended, and of which nobody has taken note.
-    let since_ns = since_ns.or(summary.exit().map(|exit| exit.finished_ns));
     EngineError::WrongStatus {
         id: container.id().clone(),
         name: snapshot.name().to_string(),
         status,
-        since_ns: since_ns.unwrap_or_else(|| container.engine().now_ns()),
+        since_ns: summary.since_ns().unwrap_or(snapshot.created_ns()),
         operation: Operation::Exec,
     }
 }

@@ -147,7 +147,7 @@ fn state(summary: &Summary, config: &Config) -> Result<InspectState, EngineError
         paused: status == Status::Paused,
         restarting: summary.restart().is_some(),
         restart_at: time(summary.restart().map(|pending| pending.at_ns)),
-        since: time(record.since_ns().or(Some(config.created_ns))),
+        since: time(summary.since_ns().or(Some(config.created_ns))),
         oom_killed: exit.is_some_and(|exit| exit.oom == OomKilled::Yes),
         dead: false,
         pid: pid(record.init()),

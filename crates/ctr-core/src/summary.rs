@@ -90,6 +90,17 @@ impl Summary {
         self.exit.as_ref()
     }
 
+    /// Since when it has that status: nanoseconds since 1970-01-01 UTC. Of one that has ended, and of which nobody has taken note, that is the
+    /// moment of its end; `None` when that is unknown, or when it was just created.
+    pub fn since_ns(&self) -> Option<i64> {
+        let record = self.snapshot.record().ok();
+        let recorded = record.filter(|record| Some(record.status()) == self.status);
+        match recorded {
+            Some(record) => record.since_ns(),
+            None => self.exit.as_ref().map(|exit| exit.finished_ns),
+        }
+    }
+
     pub(crate) fn with_holder(self, holder: Option<LockHolder>) -> Self {
         Self { holder, ..self }
     }

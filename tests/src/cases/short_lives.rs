@@ -156,6 +156,15 @@ fn what_was_missed_is_replayed(env: &Env) -> Result<()> {
 
 /// A command that is started just as its container ends: it runs, and ends with it or by itself, or it is refused in one line. What it
 /// says is said once and whole.
+/// A runtime that is a program and fails says so itself on a standard error that was handed over, before the engine does.
+fn without_words_of_the_runtime(mut output: Output) -> Output {
+    let text = output.err();
+    if let (125, Some(start)) = (output.code, text.find("Error: ")) {
+        output.stderr = text.as_bytes()[start..].to_vec();
+    }
+    output
+}
+
 fn commands_that_its_end_meets(env: &Env) -> Result<()> {
     let (mut ran, mut refused) = (0, 0);
     for (number, life) in Life::all(env).enumerate() {
@@ -163,6 +172,7 @@ fn commands_that_its_end_meets(env: &Env) -> Result<()> {
         let way = ["--stdio=stream", "--stdio=pass"][number % 2];
         let script = "printf said; exit 9";
         let output = env.ctr(&["exec", way, &life.name, "sh", "-c", script])?;
+        let output = without_words_of_the_runtime(output);
         match output.code {
             9 => output.prints_with(9, "said")?,
             // Killed in the middle: it has said all or nothing.
