@@ -120,6 +120,11 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "ctr attach --read-only --replay 64 box",
     ),
     (
+        "export",
+        "What the records say, before something is tried on them",
+        "ctr system export > /root/ctr-records.json",
+    ),
+    (
         "exec",
         "A shell beside the program of a container; every key is the shell's",
         "ctr exec -it web sh",

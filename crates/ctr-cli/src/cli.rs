@@ -10,9 +10,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::exec::sessions;
 use crate::commands::{
-    Context, attach, boot, cleanup, create, events, exec, exists, history, info, init, inspect,
-    kill, logs, pause, prune, ps, refresh, rename, restart, rm, run, start, stop, unpause, version,
-    wait,
+    Context, attach, boot, cleanup, create, events, exec, exists, export_records, history, info,
+    init, inspect, kill, logs, pause, prune, ps, refresh, rename, restart, rm, run, start, stop,
+    unpause, version, wait,
 };
 use crate::error::{CommandError, Outcome, Rule};
 use crate::io::Io;
@@ -67,6 +67,9 @@ pub(crate) enum Verb {
     Boot(Lazy<boot::Args>),
     /// Show the engine, its runtimes and the host
     Info(Lazy<info::Args>),
+    /// Look after the engine's own records
+    #[command(subcommand)]
+    System(SystemVerb),
     /// Show the version of this program
     Version(Lazy<version::Args>),
 }
@@ -152,6 +155,13 @@ pub(crate) enum ContainerVerb {
     Ls(Lazy<ps::Args>),
 }
 
+/// The commands below `system`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SystemVerb {
+    /// Print all records as JSON, also those that cannot be read
+    Export(Lazy<export_records::Args>),
+}
+
 impl Verb {
     /// The exit codes of this command.
     pub(crate) fn rule(&self) -> Rule {
@@ -176,6 +186,7 @@ impl Verb {
             | Self::Boot(_)
             | Self::Events(_)
             | Self::Info(_)
+            | Self::System(_)
             | Self::Version(_) => Rule::General,
         }
     }
@@ -207,6 +218,7 @@ impl Verb {
             Self::Container(ContainerVerb::Ls(args)) => ps::run(&args, context, io),
             Self::Events(args) => events::run(&args, context, io),
             Self::Info(args) => info::run(&args, context, io),
+            Self::System(SystemVerb::Export(args)) => export_records::run(&args, context, io),
             Self::Version(args) => version::run(&args, io),
         }
     }

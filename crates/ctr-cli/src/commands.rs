@@ -10,6 +10,7 @@ mod create_request;
 pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod exists;
+pub(crate) mod export_records;
 mod foreground;
 pub(crate) mod history;
 pub(crate) mod info;

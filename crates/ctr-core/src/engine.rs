@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ctr_events::{Actor, EventKind, NewEvent, Subject, SubjectKind};
 use ctr_state::{
-    Config, ContainerId, ContainerName, IdOrName, Intent, IntentKind, LockedRecord, Status, Store,
-    StoreConfig,
+    Config, ContainerId, ContainerName, Export, IdOrName, Intent, IntentKind, LockedRecord, Status,
+    Store, StoreConfig,
 };
 use ctr_sys::{BootId, Deadline, LockObserver, PidStamp, create_private_dir};
 
@@ -145,6 +145,14 @@ impl Engine {
     /// When the store or its directory cannot be read.
     pub fn sweep(&self) -> Result<(), EngineError> {
         Ok(self.store.sweep_locks()?)
+    }
+
+    /// All that is recorded, at one moment, whether it can be understood or not. Takes no lock.
+    ///
+    /// # Errors
+    /// Those of the store as a whole.
+    pub fn export(&self) -> Result<Export, EngineError> {
+        Ok(self.store().export()?)
     }
 
     /// The store, for what has no method here yet.

@@ -59,4 +59,7 @@ pub use operation::{Effect, Operation};
 pub use record::{Facts, PendingRestart, Ran, Record, StartReason, StopReason};
 pub use snapshot::Snapshot;
 pub use status::{IllegalTransition, Status, Trigger};
-pub use store::{Durability, KEEP_EVENTS, NewContainer, Store, StoreConfig};
+pub use store::{
+    Durability, Export, ExportedContainer, ExportedRun, KEEP_EVENTS, NewContainer, Store,
+    StoreConfig,
+};

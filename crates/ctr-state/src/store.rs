@@ -3,12 +3,14 @@
 mod copy;
 mod create;
 mod database;
+mod export;
 mod open;
 mod publish;
 mod read;
 
 pub use create::NewContainer;
 pub(crate) use create::refuse_used_name;
+pub use export::{Export, ExportedContainer, ExportedRun};
 pub(crate) use read::dependents;
 
 use std::collections::BTreeSet;

@@ -52,6 +52,7 @@ fn help_lists_the_commands() {
               events     Show what happened to containers, and what happens
               boot       Start what starts on boot, and bring all records up to date
               info       Show the engine, its runtimes and the host
+              system     Look after the engine's own records
               version    Show the version of this program
               help       Print this message or the help of the given subcommand(s)
 

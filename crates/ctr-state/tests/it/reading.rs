@@ -67,6 +67,15 @@ fn check_corrupt(sql: &str, expected: &str) {
     let locked = fixture.store.lock(&bad, "stop", patience());
     assert!(matches!(locked, Err(StateError::Corrupt { id, .. }) if id == bad));
 
+    let export = fixture.store.export().unwrap();
+    let unreadable: Vec<Option<&str>> = export
+        .containers
+        .iter()
+        .map(|container| container.unreadable.as_deref())
+        .collect();
+    assert_eq!(unreadable, reasons);
+    assert!(export.containers[0].config.is_object());
+
     let removed = event(EventKind::Remove, &bad, 0);
     fixture
         .store
