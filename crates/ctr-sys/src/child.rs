@@ -1,6 +1,7 @@
 //! A child process: its pidfd, its end.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
 
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, WaitOptions};
@@ -33,6 +34,14 @@ impl ExitStatus {
     /// Whether it exited with 0.
     pub fn success(self) -> bool {
         self == Self::Exited(0)
+    }
+
+    /// From a status as `wait(2)` delivers it.
+    pub(crate) fn from_raw(status: i32) -> Option<Self> {
+        let status = std::process::ExitStatus::from_raw(status);
+        let exited = status.code().map(Self::Exited);
+        let signaled = status.signal().and_then(Signal::new);
+        exited.or(signaled.map(Self::Signaled))
     }
 
     pub(crate) fn from_wait(status: &WaitIdStatus) -> Option<Self> {

@@ -32,6 +32,23 @@ pub fn fork_companion(keep: &[BorrowedFd<'_>], work: impl FnOnce() -> i32) -> Sy
     fork_with(keep, ParentDeath::Unnoticed, work)
 }
 
+/// As [`fork_companion`], but the child has all descriptors of the parent: it is the parent's twin from that moment on.
+///
+/// # Errors
+/// As [`fork_helper`].
+pub fn fork_twin(work: impl FnOnce() -> i32) -> SysResult<Child> {
+    check_single_threaded()?;
+    // SAFETY: the process has one thread (checked above, and no other can start one meanwhile), so the child may do anything. It has its
+    // own copy of every descriptor that the values own which `work` has captured.
+    match unsafe { raw::fork(None)? } {
+        Forked::Parent(pid, pidfd) => Ok(Child::new(pid, pidfd)),
+        Forked::Child => {
+            let ended = catch_unwind(AssertUnwindSafe(work));
+            raw::exit_now(ended.unwrap_or(HELPER_PANICKED))
+        }
+    }
+}
+
 /// What the end of the parent does to the child.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ParentDeath {
@@ -44,13 +61,7 @@ fn fork_with(
     death: ParentDeath,
     work: impl FnOnce() -> i32,
 ) -> SysResult<Child> {
-    if !is_single_threaded()? {
-        return Err(SysError::invalid(
-            "fork",
-            "a helper",
-            "the process has several threads, and a fork would copy locks that nobody opens again",
-        ));
-    }
+    check_single_threaded()?;
     let parent = rustix::process::getpid().as_raw_nonzero().get();
     let keep: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).collect();
     // SAFETY: the process has one thread (checked above, and no other can start one meanwhile), so the child may do anything.
@@ -63,6 +74,17 @@ fn fork_with(
             raw::exit_now(in_child(keep, work))
         }
     }
+}
+
+fn check_single_threaded() -> SysResult<()> {
+    if is_single_threaded()? {
+        return Ok(());
+    }
+    Err(SysError::invalid(
+        "fork",
+        "a helper",
+        "the process has several threads, and a fork would copy locks that nobody opens again",
+    ))
 }
 
 fn in_child(keep: Vec<RawFd>, work: impl FnOnce() -> i32) -> i32 {

@@ -55,7 +55,7 @@ pub use cgroup::{CgroupMode, Cgroups, SessionGroup};
 pub use child::{Child, ExitStatus, reap_any};
 pub use deadline::Deadline;
 pub use error::{SysError, SysResult};
-pub use fork::{HELPER_PANICKED, fork_companion, fork_helper, is_single_threaded};
+pub use fork::{HELPER_PANICKED, fork_companion, fork_helper, fork_twin, is_single_threaded};
 pub use launch::{Launch, Stdio};
 pub use liveness::Liveness;
 pub use lock::{FileLock, LockError, LockHolder, LockObserver};
@@ -66,7 +66,7 @@ pub use mount::{
 };
 pub use other_process::NamespaceKind;
 pub use output::{Output, OutputLimits};
-pub use pidref::{Delivery, PidRef, PidStamp, children, descendants};
+pub use pidref::{Delivery, PidRef, PidStamp, children, descendants, end_of_zombie};
 pub use poll::{Ready, poll, wait_either, wait_readable};
 pub use process::{
     Subreaper, inherited_fd, login_uid, may_lower_oom_score_adj, oom_score_adj, set_not_dumpable,

@@ -146,6 +146,23 @@ impl PidRef {
         }
     }
 
+    /// How it ended, where it is nobody's child here: the kernel tells it of a zombie (field 52 of `/proc/PID/stat`, for those who may
+    /// trace it), and of one that was reaped to those who hold a pidfd (`PIDFD_GET_INFO`, since Linux 6.15). `None`: it lives, or nobody
+    /// can say any more.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn end_as_seen_by_others(&self) -> SysResult<Option<ExitStatus>> {
+        if self.is_alive() {
+            return Ok(None);
+        }
+        let kept = || raw::pidfd_wait_status(self.fd.as_fd());
+        // Kept from the moment of its reaping on, until which it is a zombie.
+        let zombie = read_stat(self.stamp.pid)?.filter(|stat| stat.is_zombie_of(self.stamp));
+        let status = zombie.and_then(|stat| stat.wait_status).or_else(kept);
+        Ok(status.and_then(ExitStatus::from_raw))
+    }
+
     /// Whether it is a child of this process now, or was when it ended.
     ///
     /// # Errors
@@ -168,6 +185,17 @@ impl PidRef {
 impl AsFd for PidRef {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// How a process ended that nobody has reaped yet, whoever its parent is. `None`: it lives, it was reaped, or the kernel does not say.
+///
+/// # Errors
+/// When `/proc` cannot be read or descriptors are short.
+pub fn end_of_zombie(stamp: PidStamp) -> SysResult<Option<ExitStatus>> {
+    match PidRef::capture_child(stamp.pid)? {
+        Some(process) if process.stamp == stamp => process.end_as_seen_by_others(),
+        Some(_) | None => Ok(None),
     }
 }
 
@@ -231,11 +259,20 @@ fn open_pidfd(pid: i32) -> SysResult<Option<OwnedFd>> {
 }
 
 struct Stat {
+    state: u8,
     parent: i32,
     start_time: u64,
+    /// `None`: the kernel does not say.
+    wait_status: Option<i32>,
 }
 
-/// Fields 4 and 22 of `/proc/PID/stat`; `None` when there is no such process.
+impl Stat {
+    fn is_zombie_of(&self, stamp: PidStamp) -> bool {
+        self.state == b'Z' && self.start_time == stamp.start_time
+    }
+}
+
+/// Fields 3, 4, 22 and 52 of `/proc/PID/stat`; `None` when there is no such process.
 fn read_stat(pid: i32) -> SysResult<Option<Stat>> {
     let path = format!("/proc/{pid}/stat");
     let bytes = match kernel_file::read(&path) {
@@ -264,9 +301,16 @@ fn parse_stat(stat: &[u8]) -> Option<Stat> {
     let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end_of_name + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
-    let parent = fields.nth(1)?.parse().ok()?;
+    let state = *fields.next()?.as_bytes().first()?;
+    let parent = fields.next()?.parse().ok()?;
     let start_time = fields.nth(17)?.parse().ok()?;
-    Some(Stat { parent, start_time })
+    let wait_status = fields.nth(29).and_then(|field| field.parse().ok());
+    Some(Stat {
+        state,
+        parent,
+        start_time,
+        wait_status,
+    })
 }
 
 #[cfg(test)]
@@ -278,6 +322,10 @@ mod tests {
         let line = b"7 (a) R 9 (b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 1 2 3";
         let stat = parse_stat(line).map(|stat| (stat.parent, stat.start_time));
         assert_eq!(stat, Some((1, 4242)));
+        let full = b"7 (a) Z 9 8 7 6 5 4 3 2 1 0 1 2 3 4 5 6 7 8 42 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 256";
+        let stat = parse_stat(full).unwrap();
+        assert_eq!((stat.state, stat.start_time), (b'Z', 42));
+        assert_eq!(stat.wait_status, Some(256));
         assert!(parse_stat(b"7 (a").is_none());
         assert!(parse_stat(b"7 (a) R 1").is_none());
     }

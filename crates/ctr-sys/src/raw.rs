@@ -103,6 +103,20 @@ pub(crate) fn pidfd_send_signal(
     Err(SysError::new("signal", format!("process {pid}"), error))
 }
 
+/// The wait status of a process that has ended and was reaped by anybody, as the kernel keeps it for those who held a pidfd then:
+/// `PIDFD_GET_INFO`, `ioctl_pidfd(2)`, since Linux 6.15. `None`: it is not known, or the kernel is an older one.
+pub(crate) fn pidfd_wait_status(fd: BorrowedFd<'_>) -> Option<i32> {
+    // SAFETY: pidfd_info is plain data for which zero is valid, and the kernel writes at most its size, which the number tells it.
+    let (result, info) = unsafe {
+        let mut info: libc::pidfd_info = std::mem::zeroed();
+        info.mask = u64::from(libc::PIDFD_INFO_EXIT);
+        let result = libc::ioctl(fd.as_raw_fd(), libc::PIDFD_GET_INFO, &raw mut info);
+        (result, info)
+    };
+    let known = result == 0 && info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0;
+    known.then_some(info.exit_code)
+}
+
 fn owned(fd: RawFd) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
