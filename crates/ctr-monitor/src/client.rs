@@ -16,7 +16,7 @@ use crate::answer::{gone, unexpected, would_block};
 use crate::error::MonitorError;
 use crate::files;
 use crate::protocol::{
-    AttachRequest, CreateRequest, Envelope, MonitorStatus, Reply, Request, VERSION,
+    AdoptRequest, AttachRequest, CreateRequest, Envelope, MonitorStatus, Reply, Request, VERSION,
 };
 
 /// How to start a monitor.
@@ -141,6 +141,24 @@ impl MonitorClient {
         let request = Request::Create(Box::new(request));
         self.send(&request, mounts)?;
         let reply = self.reply(request.verb(), deadline, signals)?;
+        let Reply::Created { init, monitor } = reply else {
+            return Err(unexpected(&reply));
+        };
+        Ok((init, monitor))
+    }
+
+    /// Has a monitor that was just started look after a container whose own one was killed; the stamps of its first process and of the
+    /// monitor.
+    ///
+    /// # Errors
+    /// [`MonitorError::Refused`] when another monitor is there, or the container has ended; the new monitor ends then.
+    pub fn adopt(
+        &mut self,
+        request: AdoptRequest,
+        deadline: Deadline,
+    ) -> Result<(PidStamp, PidStamp), MonitorError> {
+        let request = Request::Adopt(Box::new(request));
+        let reply = self.ask(&request, &[], deadline)?;
         let Reply::Created { init, monitor } = reply else {
             return Err(unexpected(&reply));
         };

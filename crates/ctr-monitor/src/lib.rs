@@ -22,8 +22,8 @@
 //! * hosts the container's exec sessions ([`ctr_exec::session`]): a helper calls the runtime while the monitor goes on, and from then on a
 //!   session has what the container has: streams, clients, an end that is seen. No session has a process of ours beside it.
 //!
-//! # Limitations
-//! A container whose monitor was killed is not re-adopted yet.
+//! A monitor that is killed is replaced by its *keeper*, a twin that sleeps beside it; where that is gone, too, an engine has a new monitor
+//! adopt the container ([`MonitorClient::adopt`]).
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -48,6 +48,10 @@ pub mod files {
     pub const CONTROL: &str = "control.sock";
     /// The liveness lock.
     pub const ALIVE: &str = "alive";
+    /// Held by the monitor's keeper, as [`ALIVE`] is by the monitor.
+    pub const KEEPER: &str = "keeper";
+    /// Held by the process that writes the log.
+    pub const LOG_LOCK: &str = "log.lock";
     /// The container's standard input, output and error: named pipes.
     pub const STDIN: &str = "stdin";
     /// See [`STDIN`].

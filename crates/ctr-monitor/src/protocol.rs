@@ -41,6 +41,9 @@ pub enum Request {
     /// Create the container. Only as the first request on the connection that the monitor was started with; the mounts come as
     /// descriptors of the same packet.
     Create(Box<CreateRequest>),
+    /// Look after a container that lives and whose monitor was killed. Only as the first request, like [`Request::Create`], and answered in
+    /// the same way.
+    Adopt(Box<AdoptRequest>),
     /// The engine has recorded the creation: keep the container even when this connection ends.
     Commit,
     /// Let the container's program run.
@@ -86,6 +89,7 @@ impl Request {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Create(_) => "create the container",
+            Self::Adopt(_) => "look after the container",
             Self::Commit => "keep the container",
             Self::Start => "start the container",
             Self::Attach(_) => "attach",
@@ -133,6 +137,17 @@ pub struct CreateRequest {
     /// which the machine sleeps does not.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
+}
+
+/// A container that needs another monitor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AdoptRequest {
+    /// As it was created, but for the mounts, which it has, and its time limit: that is from now on.
+    pub container: CreateRequest,
+    /// Its first process.
+    pub init: PidStamp,
+    /// Whether its program has been started.
+    pub phase: Phase,
 }
 
 /// A runtime as data, to be turned into one by the program that serves the monitor.

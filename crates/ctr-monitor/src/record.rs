@@ -49,6 +49,9 @@ pub struct ExitRecord {
     pub finished_ns: i64,
     /// Processes of the container that the kernel killed for want of memory.
     pub oom_kills: u64,
+    /// How many monitors of this run were killed, as far as is known.
+    #[serde(default)]
+    pub monitors_lost: u32,
     /// Bytes of output that could not be written to the log.
     pub log_bytes_lost: u64,
 }
@@ -65,6 +68,7 @@ impl ExitRecord {
             timed_out: TimedOut::No,
             finished_ns: ctr_sys::now_ns(),
             oom_kills: 0,
+            monitors_lost: 0,
             log_bytes_lost: 0,
         }
     }

@@ -3,6 +3,8 @@
 //! Nothing in the loop waits for a client or for the disk of the log. The order at the exit is fixed: drain what is in the pipes, log
 //! it (waiting for the log's writer, for a bounded time), write the exit record, tell the clients, see to the cleanup, end.
 
+mod adopt;
+mod begin;
 mod cleanup;
 mod client;
 mod clients;
@@ -13,6 +15,7 @@ mod helper;
 mod input;
 mod input_end;
 mod intake;
+mod keeper;
 mod leftovers;
 mod listener;
 mod log;
@@ -28,31 +31,27 @@ mod streams;
 mod subject;
 mod time_limit;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
 use ctr_exec::frames::{self, Frame, Stream};
 use ctr_oci::{OciRuntime, RuntimeFailure};
-use ctr_sys::{
-    CgroupMode, Cgroups, Deadline, Liveness, PidStamp, Signal, SignalFd, Subreaper, SysError,
-    bind_seqpacket, inherited_fd, set_not_dumpable, set_subreaper,
-};
+use ctr_sys::{Deadline, Liveness, PidStamp, Signal, SignalFd, inherited_fd, set_not_dumpable};
 
-use crate::error::{MonitorError, WireFailure};
-use crate::files;
-use crate::protocol::{CreateRequest, Reply, RuntimeSpec};
+use crate::error::MonitorError;
+use crate::protocol::{Reply, RuntimeSpec};
 use crate::record::ExitRecord;
 use client::Client;
 use clients::{Clients, Departed};
 use container::Container;
-use intake::{Intake, with_words};
+use keeper::Keeper;
 use listener::Listener;
 use log::Log;
 use patience::{GRACE, Patience};
 use poll_set::{PollSet, Token};
 use replay::Replay;
-use requests::parse_create;
+use requests::{First, parse_first};
 use sessions::Sessions;
 use streams::{ReadOutput, Streams};
 use subject::{ClientId, Subject};
@@ -90,14 +89,11 @@ pub fn serve(number: i32, resolver: &dyn RuntimeResolver) -> Result<(), MonitorE
         return Ok(());
     };
     let mut client = Client::new(connection, ClientId(0))?;
-    let request = match parse_create(&bytes) {
-        Ok(request) => request,
-        Err(failure) => {
-            client.reply(&Reply::Failed(failure));
-            return client.flush(Deadline::after(GRACE));
-        }
-    };
-    match Monitor::new(request, mounts, signals, &client, resolver) {
+    let begun = parse_first(&bytes).and_then(|first| match first {
+        First::Create(request) => Monitor::create(request, mounts, signals, &client, resolver),
+        First::Adopt(request) => Monitor::adopt(request, signals, &client, resolver),
+    });
+    match begun {
         Ok(mut monitor) => {
             client.reply(&Reply::Created {
                 init: monitor.container.stamp(),
@@ -150,77 +146,23 @@ struct Monitor<'a> {
     listener: Listener,
     exit: Option<ExitRecord>,
     cleanup: cleanup::Cleanup,
+    keeper: Keeper,
+    /// Monitors of this run before this one: each was killed.
+    monitors_lost: u32,
     /// Given up just before the cleanup command starts, which must find the monitor gone.
     alive: Option<Liveness>,
 }
 
-impl<'a> Monitor<'a> {
-    fn new(
-        request: CreateRequest,
-        mounts: Vec<OwnedFd>,
-        signals: SignalFd,
-        creator: &Client,
-        resolver: &'a dyn RuntimeResolver,
-    ) -> Result<Self, WireFailure> {
-        let run_dir = request.run_dir.clone();
-        let alive = Liveness::hold(&run_dir.join(files::ALIVE))?.ok_or_else(|| {
-            WireFailure::own(
-                "serve",
-                &request.id,
-                "another monitor holds its liveness lock",
-            )
-        })?;
-        // Only now: whoever found the lock free before, because the engine had been killed, may be removing the run directory.
-        if creator.is_gone() {
-            return Err(WireFailure::own(
-                "serve",
-                &request.id,
-                "the engine that asked for it is gone",
-            ));
-        }
-        if let Some(group) = &request.monitor_cgroup {
-            enter_group(group)?;
-        }
-        set_subreaper(Subreaper::On)?;
-        let directory = std::fs::File::open(&run_dir)
-            .map_err(|error| SysError::new("open", run_dir.display().to_string(), error))?;
-        let listener = Listener::new(bind_seqpacket(directory.as_fd(), files::CONTROL)?);
-        let mut log = Log::new(&request.log, &request.id)?;
-        let (mut streams, ends, mounts) = Streams::of_request(&request, mounts)?;
-        ExitRecord::reserve(&run_dir)?;
-        let stdin = request.stdin;
-        let mut intake = Intake::new(&mut streams, creator);
-        let created = Container::create(request, mounts, &ends, &mut intake, resolver);
-        let said = intake.said();
-        let (container, console) = created.map_err(|failure| with_words(failure, &said))?;
-        if let Some(console) = console {
-            streams.use_console(console, stdin)?;
-        }
-        // A runtime that succeeds and says something all the same: a warning, for the container's log.
-        log.write(Stream::Stderr, &said);
-        Ok(Self {
-            container,
-            commitment: Commitment::Awaited,
-            clients: Clients::default(),
-            streams,
-            replay: Replay::default(),
-            sessions: Sessions::default(),
-            log,
-            signals,
-            listener,
-            exit: None,
-            cleanup: cleanup::Cleanup::Command,
-            alive: Some(alive),
-        })
-    }
-
+impl Monitor<'_> {
     fn run(&mut self) -> Result<(), MonitorError> {
-        let served = self.serve_until_over();
+        self.serve_until_over()?;
+        // Only now: if the monitor fails before, its keeper goes on.
+        self.keeper.dismiss_and_wait();
         self.alive = None;
         if let cleanup::Cleanup::Command = self.cleanup {
             cleanup::start(&self.container.request().cleanup)?;
         }
-        served
+        Ok(())
     }
 
     fn serve_until_over(&mut self) -> Result<(), MonitorError> {
@@ -236,6 +178,7 @@ impl<'a> Monitor<'a> {
                 self.container.check_time();
                 self.log.check_patience();
                 self.see_to_sessions()?;
+                self.see_to_keeper()?;
             }
             if self.clients.write(self.patience()) == Departed::Some {
                 self.listener.client_left();
@@ -311,6 +254,7 @@ impl<'a> Monitor<'a> {
             self.streams.timeout(),
             self.sessions.timeout().filter(|_| self.exit.is_none()),
             self.listener.timeout(),
+            self.keeper.timeout().filter(|_| self.exit.is_none()),
         ];
         let next = timeouts.into_iter().flatten().min();
         next.map_or(Deadline::never(), Deadline::after)
@@ -333,6 +277,7 @@ impl<'a> Monitor<'a> {
                 Signal::CHLD => {
                     self.sessions.child_ended();
                     self.log.check_writer();
+                    self.keeper.check();
                 }
                 // Somebody asks the monitor to end: the container is meant, and the monitor ends with it.
                 Signal::TERM | Signal::INT | Signal::QUIT => {
@@ -356,12 +301,4 @@ impl<'a> Monitor<'a> {
             }
         }
     }
-}
-
-fn enter_group(group: &str) -> Result<(), WireFailure> {
-    let cgroups = Cgroups::detect()?;
-    if cgroups.mode() != CgroupMode::Unified {
-        cgroups.enter(group)?;
-    }
-    Ok(())
 }

@@ -76,6 +76,11 @@ impl Clients {
         }
     }
 
+    /// Closes all connections in a copy of the monitor, whose own ones stay open.
+    pub(super) fn forget(&mut self) {
+        self.list.clear();
+    }
+
     /// Whether another connection may be taken.
     pub(super) fn are_welcome(&self) -> bool {
         self.list.len() < self.limit

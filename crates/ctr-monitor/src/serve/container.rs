@@ -102,6 +102,27 @@ impl<'a> Container<'a> {
         }
     }
 
+    /// One that was made by another monitor, which is gone.
+    pub(super) fn adopted(
+        request: CreateRequest,
+        init: PidRef,
+        phase: Phase,
+        resolver: &'a dyn RuntimeResolver,
+    ) -> Self {
+        let time = match phase {
+            Phase::Created => TimeLimit::none(),
+            Phase::Started | Phase::Ended => TimeLimit::from_now(request.timeout_ms),
+        };
+        Self {
+            request,
+            resolver,
+            init,
+            phase,
+            time,
+            reaped: None,
+        }
+    }
+
     pub(super) fn request(&self) -> &CreateRequest {
         &self.request
     }
@@ -197,7 +218,11 @@ impl<'a> Container<'a> {
         }
         let status = match self.reaped {
             Some(status) => Some(status),
-            None => self.init.reap()?,
+            // Made by a monitor that was killed, it is somebody else's child.
+            None => match self.init.reap()? {
+                None => self.init.end_as_seen_by_others()?,
+                status => status,
+            },
         };
         Ok(status.map_or(Ended::Unseen, Ended::With))
     }

@@ -34,6 +34,8 @@ impl Monitor<'_> {
         self.clients.send_exit(&Reply::Exit(record.clone()));
         self.exit = Some(record);
         self.streams.close();
+        // It would hold open what was closed.
+        self.keeper.dismiss();
         written
             .map_err(MonitorError::from)
             .or_else(|error| self.survive(error))
@@ -49,6 +51,7 @@ impl Monitor<'_> {
             Phase::Started | Phase::Ended => StartSeen::Yes,
         };
         record.timed_out = self.container.timed_out(exit);
+        record.monitors_lost = self.monitors_lost;
         record.oom_kills = self.container.oom_kills();
         record
     }

@@ -71,6 +71,16 @@ impl InputQueue {
         }
     }
 
+    /// Whether more can be written.
+    pub(super) fn is_open(&self) -> bool {
+        self.target.is_some()
+    }
+
+    /// Drops what is queued.
+    pub(super) fn forget(&mut self) {
+        self.queue.clear();
+    }
+
     /// Whether everything that was queued has been written.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()

@@ -13,6 +13,7 @@ mod writer;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ctr_exec::frames::Stream;
@@ -26,6 +27,7 @@ use rustix::io::Errno;
 use self::feed::{Feed, Report, State, Wait};
 use self::writer::Driver;
 use super::streams::ReadOutput;
+use crate::files;
 use crate::protocol::LogTarget;
 
 /// How long a full queue may hold the container's output back.
@@ -42,8 +44,11 @@ const LAST_REPLACEMENTS: u32 = 3;
 pub(super) struct Log {
     target: LogTarget,
     id: String,
+    /// Held by the writer.
+    lock: PathBuf,
     queue: Option<Queue>,
     writer: Option<Child>,
+    kinship: Kinship,
     started: Option<Instant>,
     /// Read from the container and not yet in the queue.
     waiting: VecDeque<Vec<u8>>,
@@ -69,6 +74,15 @@ impl Queue {
     }
 }
 
+/// Whose child the writer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kinship {
+    /// This process's: its end is announced.
+    Child,
+    /// That of a monitor that was killed: it is asked for before each use.
+    Stranger,
+}
+
 /// How the queue takes output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
@@ -82,7 +96,7 @@ enum Flow {
 
 impl Log {
     /// Makes ready to log; nothing is started or opened before there is output.
-    pub(super) fn new(target: &LogTarget, id: &str) -> SysResult<Self> {
+    pub(super) fn new(target: &LogTarget, id: &str, run_dir: &Path) -> SysResult<Self> {
         if let LogTarget::K8sFile { path, .. } = target
             && let Ok(found) = std::fs::symlink_metadata(path)
             && !found.is_file()
@@ -94,8 +108,10 @@ impl Log {
         Ok(Self {
             target: target.clone(),
             id: id.to_owned(),
+            lock: run_dir.join(files::LOG_LOCK),
             queue: None,
             writer: None,
+            kinship: Kinship::Child,
             started: None,
             waiting: VecDeque::new(),
             flow: Flow::Free,
@@ -118,6 +134,27 @@ impl Log {
         let packet = feed::output(now_ns(), stream, bytes);
         self.waiting.push_back(packet);
         self.flush();
+    }
+
+    /// Whether a queue exists, which a keeper must have, too.
+    pub(super) fn is_begun(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// In the place of a monitor that was killed: its queue and its writer are this one's now, what it had in its hands is lost.
+    pub(super) fn take_over(&mut self) {
+        self.kinship = Kinship::Stranger;
+        self.waiting.clear();
+        self.flow = Flow::Free;
+        self.note_lost_monitor();
+    }
+
+    /// Says in the log that something may be missing.
+    pub(super) fn note_lost_monitor(&mut self) {
+        if self.target != LogTarget::None {
+            self.waiting.push_back(feed::lost_monitor());
+            self.flush();
+        }
     }
 
     /// Whether output may be read from the container.
@@ -153,6 +190,9 @@ impl Log {
 
     /// The queue takes something again, or there is something to put into it.
     pub(super) fn flush(&mut self) {
+        if self.kinship == Kinship::Stranger {
+            self.check_writer();
+        }
         match self.feed() {
             Ok(()) => self.flow = Flow::Free,
             Err(Errno::AGAIN) if self.flow == Flow::Free => self.flow = Flow::Held(Instant::now()),
@@ -287,8 +327,10 @@ impl Log {
         };
         let queue = self.queue.insert(queue);
         self.started = Some(Instant::now());
-        let theirs = queue.theirs.as_fd();
-        self.writer = Some(fork_companion(&[theirs], || writer::run(theirs, driver))?);
+        let (theirs, lock) = (queue.theirs.as_fd(), &self.lock);
+        let writer = fork_companion(&[theirs], || writer::run(theirs, driver, lock))?;
+        self.writer = Some(writer);
+        self.kinship = Kinship::Child;
         Ok(())
     }
 

@@ -25,6 +25,17 @@ pub(super) fn input_pipe(path: &Path) -> SysResult<(OwnedFd, OwnedFd)> {
     Ok((write, read))
 }
 
+/// One end of a pipe that was made before, never blocking. `None`: there is no such pipe, or, for a write end, nobody who reads it.
+pub(super) fn reopen_pipe(path: &Path, end: OFlags) -> SysResult<Option<OwnedFd>> {
+    let found = open(path, end | OFlags::NONBLOCK);
+    match found {
+        Ok(fd) => Ok(Some(fd)),
+        Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn make_pipe(path: &Path, mode: u32) -> SysResult<()> {
     let error = |errno: Errno| SysError::new("create", path.display().to_string(), errno.into());
     let mode = Mode::from_raw_mode(mode);

@@ -14,17 +14,26 @@ use super::subject::Subject;
 use super::{Commitment, Monitor};
 use crate::error::{MonitorError, WireFailure};
 use crate::protocol::{
-    AttachRequest, ClientInput, CreateRequest, Envelope, MonitorStatus, Phase, Reply, Request,
-    VERSION,
+    AdoptRequest, AttachRequest, ClientInput, CreateRequest, Envelope, MonitorStatus, Phase, Reply,
+    Request, VERSION,
 };
 
-pub(super) fn parse_create(bytes: &[u8]) -> Result<CreateRequest, WireFailure> {
+/// What a monitor is started for.
+pub(super) enum First {
+    Create(CreateRequest),
+    Adopt(AdoptRequest),
+}
+
+pub(super) fn parse_first(bytes: &[u8]) -> Result<First, WireFailure> {
     let request = parse(bytes)?;
-    let Request::Create(create) = request else {
-        let verb = request.verb();
-        return Err(WireFailure::own(verb, "the container", "there is none yet"));
-    };
-    Ok(*create)
+    let verb = request.verb();
+    if let Request::Create(request) = request {
+        return Ok(First::Create(*request));
+    }
+    if let Request::Adopt(request) = request {
+        return Ok(First::Adopt(*request));
+    }
+    Err(WireFailure::own(verb, "the container", "there is none yet"))
 }
 
 fn parse(bytes: &[u8]) -> Result<Request, WireFailure> {
@@ -104,6 +113,9 @@ impl Monitor<'_> {
         match request {
             Request::Create(_) => {
                 return Err(WireFailure::own("create", id, "it has been created"));
+            }
+            Request::Adopt(_) => {
+                return Err(WireFailure::own("look after", id, "it has a monitor"));
             }
             Request::Exec(request) => return self.exec(index, &request, fds),
             Request::ExecStart(request) => return self.start_session(index, &request, fds),

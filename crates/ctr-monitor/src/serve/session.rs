@@ -1,5 +1,6 @@
 //! One exec session: a process that was added to the container, its streams, its record.
 
+mod adopt;
 mod group;
 mod launch;
 mod run;

@@ -1,9 +1,10 @@
 //! All exec sessions of the container, and what ended ones have left.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::Hasher;
 use std::time::Duration;
 
-use ctr_exec::session::{SessionId, SessionPaths};
+use ctr_exec::session::{SessionId, SessionPaths, SessionRecord};
 use ctr_sys::{Cgroups, ExitStatus, reap_any};
 
 use super::container::Container;
@@ -160,6 +161,44 @@ impl Sessions {
     fn working(&self) -> usize {
         let starting = self.list.values().filter(|session| session.is_starting());
         starting.count()
+    }
+
+    /// Whether a helper is at work for one, or about to be.
+    pub(super) fn are_starting(&self) -> bool {
+        let mut list = self.list.values();
+        list.any(|session| session.is_starting() || session.is_waiting())
+    }
+
+    /// What of them a keeper must have.
+    pub(super) fn hash_held(&self, hasher: &mut impl Hasher) {
+        for session in self.list.values() {
+            session.hash_held(hasher);
+        }
+    }
+
+    /// In the place of a monitor that was killed: what has become of the sessions since this copy of them was made.
+    pub(super) fn take_over(&mut self, container: &Container<'_>) -> Result<(), MonitorError> {
+        self.list.retain(|_, session| session.take_over());
+        self.kept.clear();
+        Ok(self.adopt(container)?)
+    }
+
+    /// Takes over those that only their records tell of.
+    pub(super) fn adopt(&mut self, container: &Container<'_>) -> Result<(), WireFailure> {
+        for record in SessionRecord::list(&container.request().run_dir)? {
+            if self.find(&record.id).is_some() {
+                continue;
+            }
+            let (key, id) = (Key(self.next), record.id.clone());
+            match Session::resume(key, container, record)? {
+                Some(session) => {
+                    self.next += 1;
+                    self.list.insert(key, session);
+                }
+                None => self.kept.push_back(id),
+            }
+        }
+        Ok(())
     }
 
     /// A runtime has failed.

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 
 use super::input::InputQueue;
 use super::input_end::InputEnd;
-use super::pipes::{input_pipe, open, output_pipe};
+use super::pipes::{input_pipe, open, output_pipe, reopen_pipe};
 use crate::error::WireFailure;
 use crate::files;
 use crate::protocol::{CreateRequest, StdinMode, Streams as Kind};
@@ -127,6 +127,38 @@ impl Streams {
             stderr,
         };
         Ok((streams, ends))
+    }
+
+    /// Our ends of the pipes of a container that another monitor has made. A terminal, or what somebody else gave it, cannot be had again.
+    pub(super) fn reopened(request: &CreateRequest) -> SysResult<Self> {
+        match request.streams {
+            Kind::Pipes => Self::reopen(&request.run_dir),
+            Kind::Terminal | Kind::Given => Ok(Self::default()),
+        }
+    }
+
+    /// Our ends of those pipes that there are in a directory. What nobody reads any more is not written to.
+    pub(super) fn reopen(directory: &Path) -> SysResult<Self> {
+        Ok(Self {
+            stdout: reopen_pipe(&directory.join(files::STDOUT), OFlags::RDONLY)?,
+            stderr: reopen_pipe(&directory.join(files::STDERR), OFlags::RDONLY)?,
+            input: reopen_pipe(&directory.join(files::STDIN), OFlags::WRONLY)?
+                .map_or_else(InputQueue::default, InputQueue::pipe),
+            console: None,
+            input_end: None,
+        })
+    }
+
+    /// Forgets input that was queued: whoever had it before has gone on with it.
+    pub(super) fn forget_input(&mut self) {
+        self.input_end = None;
+        self.input.forget();
+    }
+
+    /// Which ends are open: standard input, output, error, and the terminal.
+    pub(super) fn held(&self) -> [bool; 4] {
+        let (output, error) = (self.stdout.is_some(), self.stderr.is_some());
+        [self.input.is_open(), output, error, self.console.is_some()]
     }
 
     /// The container's streams are this terminal from now on.

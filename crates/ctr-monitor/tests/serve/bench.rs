@@ -154,7 +154,15 @@ impl Bench {
             monitor.wait_deadline(deadline()).unwrap(),
             Some(ExitStatus::Exited(0))
         );
-        for child in children() {
+        self.cleanups_of_all()
+    }
+
+    /// Waits for the end of everything; how often the cleanup command ran.
+    pub(crate) fn cleanups_of_all(&self) -> usize {
+        for child in std::iter::repeat_with(children)
+            .take_while(|found| !found.is_empty())
+            .flatten()
+        {
             assert!(child.wait(deadline()).unwrap(), "still running: {child:?}");
         }
         while reap_any().unwrap().is_some() {}

@@ -47,6 +47,7 @@ fn exit_code() {
         timed_out: TimedOut::No,
         finished_ns: record.finished_ns,
         oom_kills: 0,
+        monitors_lost: 0,
         log_bytes_lost: 0,
     };
     assert_eq!(record, expected);

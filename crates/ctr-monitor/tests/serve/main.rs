@@ -12,6 +12,7 @@ mod clients;
 mod creation;
 mod exits;
 mod hosted;
+mod lost;
 mod runtime;
 mod sessions;
 mod terminals;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         terminals::TESTS.as_slice(),
         time_limit::TESTS.as_slice(),
         sessions::TESTS.as_slice(),
+        lost::TESTS.as_slice(),
         wire::TESTS.as_slice(),
     ];
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();

@@ -15,6 +15,7 @@ pub(super) const MAX_PACKET: usize = HEAD + MAX_PAYLOAD;
 const STDOUT: u8 = 0;
 const STDERR: u8 = 1;
 const GAP: u8 = 2;
+const LOST_MONITOR: u8 = 3;
 
 /// A packet for the writer.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(super) enum Feed<'b> {
     },
     /// So many bytes of output were never handed over.
     Gap { bytes: u64 },
+    /// A monitor was killed, with what it had read and not handed over.
+    LostMonitor,
     /// There is no more.
     End,
 }
@@ -43,6 +46,11 @@ pub(super) fn output(time_ns: i64, stream: Stream, bytes: &[u8]) -> Vec<u8> {
 /// A gap as a packet.
 pub(super) fn gap(bytes: u64) -> Vec<u8> {
     packet(GAP, bytes.to_le_bytes(), &[])
+}
+
+/// The loss of a monitor as a packet.
+pub(super) fn lost_monitor() -> Vec<u8> {
+    packet(LOST_MONITOR, [0; 8], &[])
 }
 
 fn packet(kind: u8, number: [u8; 8], bytes: &[u8]) -> Vec<u8> {
@@ -85,6 +93,7 @@ pub(super) fn receive<'b>(
                 bytes: u64::from_le_bytes(*number),
             });
         }
+        LOST_MONITOR => return Ok(Feed::LostMonitor),
         STDERR => Stream::Stderr,
         _ => Stream::Stdout,
     };

@@ -4,9 +4,10 @@
 //! and ends when the monitor's end of the socket is closed: at the end of the run, or because the monitor was killed.
 
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 use ctr_exec::frames::Stream;
-use ctr_sys::{now_ns, rfc3339};
+use ctr_sys::{Deadline, FileLock, now_ns, rfc3339};
 use rustix::io::Errno;
 
 use super::feed::{self, Feed, Report, State, Wait};
@@ -16,6 +17,9 @@ use crate::protocol::LogTarget;
 
 /// Why output is missing that was never handed over.
 const TOO_SLOW: &str = "the log could not be written fast enough";
+
+/// Why output may be missing that nobody has counted.
+const LOST_MONITOR: &str = "the monitor was killed, and what it had in its hands is not known";
 
 /// Where the writer writes.
 pub(super) enum Driver {
@@ -58,8 +62,10 @@ impl Driver {
     }
 }
 
-/// Writes what comes until the other end is closed; the process's exit code.
-pub(super) fn run(socket: BorrowedFd<'_>, driver: Driver) -> i32 {
+/// Writes what comes until the other end is closed; the process's exit code. The writer of a monitor that was killed comes to its end before.
+pub(super) fn run(socket: BorrowedFd<'_>, driver: Driver, lock: &Path) -> i32 {
+    // Without it two may write for a moment. That is better than nobody.
+    let _lock = FileLock::acquire(lock, "log", Deadline::never()).ok();
     let mut writer = Writer {
         driver,
         missing: None,
@@ -77,6 +83,10 @@ pub(super) fn run(socket: BorrowedFd<'_>, driver: Driver) -> i32 {
             Ok(Feed::Gap { bytes }) => writer.miss(Loss {
                 bytes,
                 why: TOO_SLOW.to_owned(),
+            }),
+            Ok(Feed::LostMonitor) => writer.miss(Loss {
+                bytes: 0,
+                why: LOST_MONITOR.to_owned(),
             }),
             Ok(Feed::End) => break,
             // The monitor is gone and had reports to read; what is queued comes all the same.

@@ -122,6 +122,10 @@ impl Running {
         if self.reaped.is_none() {
             self.reaped = self.process.reap().ok().flatten();
         }
+        if self.reaped.is_none() {
+            // Made for a monitor that was killed, it is somebody else's child.
+            self.reaped = self.process.end_as_seen_by_others().ok().flatten();
+        }
         Some(ExitReport::from(self.reaped))
     }
 }
