@@ -11,9 +11,7 @@ use ctr_monitor::{MonitorClient, MonitorError, files};
 use ctr_oci::{DeleteMode, Target};
 use ctr_rootfs::MountPoints;
 use ctr_state::{Config, ContainerId, IntentKind, Record, RootfsMode};
-use ctr_sys::{
-    Cgroups, Deadline, Liveness, PidRef, Root, Signal, SysError, descendants, remove_tree,
-};
+use ctr_sys::{Cgroups, Deadline, Liveness, Root, Signal, SysError, descendants, remove_tree};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -89,13 +87,8 @@ fn remove_run_dir(run_dir: &Path) -> Result<(), EngineError> {
 
 /// Tells the monitor that nobody needs it; one that does not end is killed.
 pub(crate) fn end_monitor(run_dir: &Path) -> Result<(), EngineError> {
-    let alive = run_dir.join(files::ALIVE);
-    let Some(pid) = Liveness::probe(&alive)? else {
-        return Ok(());
-    };
-    // Taken before it is told to end, and checked against the lock again: the pid cannot be somebody else's.
-    let monitor = PidRef::capture(pid)?;
-    let Some(monitor) = monitor.filter(|_| matches!(Liveness::probe(&alive), Ok(Some(_)))) else {
+    // Held before it is told to end.
+    let Some(monitor) = Liveness::holder(&run_dir.join(files::ALIVE))? else {
         return Ok(());
     };
     if tell_to_end(run_dir) && monitor.wait(Deadline::after(END_WAIT))? {
@@ -103,7 +96,7 @@ pub(crate) fn end_monitor(run_dir: &Path) -> Result<(), EngineError> {
     }
     // It is stuck, perhaps in a runtime that is: nothing that it started may stay. Stopped first, so that it starts nothing more.
     monitor.signal(Signal::STOP)?;
-    for process in descendants(pid)?.iter().chain([&monitor]) {
+    for process in descendants(&monitor)?.iter().chain([&monitor]) {
         process.signal(Signal::KILL)?;
     }
     monitor.wait(Deadline::after(END_WAIT))?;

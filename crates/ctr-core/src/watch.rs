@@ -35,9 +35,8 @@ impl Watch {
         let run_dir = container.engine().run_dir(container.id());
         // First, so that nothing that happens after the look at the rest is missed.
         let directory = watch(&run_dir, WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF)?;
-        let monitor = Liveness::probe(&run_dir.join(files::ALIVE))?;
-        let processes = match monitor {
-            Some(pid) => PidRef::capture(pid)?.into_iter().collect(),
+        let processes = match Liveness::holder(&run_dir.join(files::ALIVE))? {
+            Some(monitor) => vec![monitor],
             None => without_monitor(container, generation)?,
         };
         Ok(Self {
@@ -58,9 +57,8 @@ impl Watch {
             paths.directory(),
             WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF,
         )?;
-        let host = Liveness::probe(&run_dir.join(files::ALIVE))?;
-        let processes = match (host, process) {
-            (Some(pid), _) => PidRef::capture(pid)?,
+        let processes = match (Liveness::holder(&run_dir.join(files::ALIVE))?, process) {
+            (Some(host), _) => Some(host),
             (None, Some(process)) => PidRef::open(process)?,
             (None, None) => None,
         };

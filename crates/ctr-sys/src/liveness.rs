@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::process::{Flock, FlockType};
 
 use crate::error::{Context, SysError, SysResult};
+use crate::pidref::PidRef;
 
 /// The holder's side: released when the process ends or this is dropped.
 #[derive(Debug)]
@@ -65,5 +66,21 @@ impl Liveness {
         let answer = rustix::process::fcntl_getlk(&file, &question)
             .context("ask for the lock of", || path.display().to_string())?;
         Ok(answer.map(|lock| lock.pid.map_or(0, |pid| pid.as_raw_nonzero().get())))
+    }
+
+    /// The process that holds the lock at `path`, held itself; `None` when nobody does, or nobody who can be named.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be asked, or the process cannot be opened.
+    pub fn holder(path: &Path) -> SysResult<Option<PidRef>> {
+        let Some(pid) = Self::probe(path)? else {
+            return Ok(None);
+        };
+        let process = PidRef::capture(pid)?;
+        // Asked again now that it is held: if it still has the lock, the pid has been its own all the time.
+        match Self::probe(path)? {
+            Some(again) if again == pid => Ok(process),
+            Some(_) | None => Ok(None),
+        }
     }
 }

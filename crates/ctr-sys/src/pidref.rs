@@ -213,30 +213,48 @@ pub fn children() -> SysResult<Vec<PidRef>> {
     held.filter_map(Result::transpose).collect()
 }
 
-/// The processes that descend from `pid`, but not the calling one, children before grandchildren, as `/proc` shows them now.
+/// The processes that descend from `process`, but not the calling one, children before grandchildren, as `/proc` shows them now. None, when
+/// it ends meanwhile.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
-pub fn descendants(pid: i32) -> SysResult<Vec<PidRef>> {
-    let mut found = Vec::new();
-    let mut next = vec![pid];
+pub fn descendants(process: &PidRef) -> SysResult<Vec<PidRef>> {
+    let mut found = children_of(process)?;
+    let mut next = 0;
+    while let Some(parent) = found.get(next) {
+        let children = children_of(parent)?;
+        found.extend(children);
+        next += 1;
+    }
+    Ok(found)
+}
+
+/// The living children of a process, but not the calling one.
+fn children_of(parent: &PidRef) -> SysResult<Vec<PidRef>> {
     let own = rustix::process::getpid().as_raw_nonzero().get();
-    while let Some(parent) = next.pop() {
-        let tasks = format!("/proc/{parent}/task");
-        // A process that ends while it is looked at has handed its children on.
-        let Ok(entries) = std::fs::read_dir(&tasks) else {
-            continue;
-        };
-        for task in entries.flatten() {
-            let text = kernel_file::read_text(task.path().join("children")).unwrap_or_default();
-            let children = text
-                .split_ascii_whitespace()
-                .filter_map(|pid| pid.parse().ok());
-            for child in children.filter(|child| *child != own) {
-                next.push(child);
-                found.extend(PidRef::capture(child)?);
+    let pid = parent.stamp.pid;
+    let mut found = Vec::new();
+    // A process that ends while it is looked at has handed its children on.
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Ok(found);
+    };
+    for task in entries.flatten() {
+        let text = kernel_file::read_text(task.path().join("children")).unwrap_or_default();
+        let children = text
+            .split_ascii_whitespace()
+            .filter_map(|child| child.parse().ok());
+        for child in children.filter(|child| *child != own) {
+            // Asked now that it is held: its number may have been another's since the list was read.
+            if let Some(child) = PidRef::capture(child)?
+                && child.is_child_of(pid)?
+            {
+                found.push(child);
             }
         }
+    }
+    // The same of the parent: as long as it lives, the number is its own.
+    if !parent.is_alive() {
+        found.clear();
     }
     Ok(found)
 }

@@ -285,8 +285,12 @@ fn liveness() {
     assert_eq!(ok, [1]);
     assert_eq!(Liveness::probe(&path).unwrap(), Some(child.pid()));
     assert!(Liveness::hold(&path).unwrap().is_none());
+    let holder = Liveness::holder(&path).unwrap().unwrap();
+    assert_eq!(holder.stamp().pid, child.pid());
     child.kill_and_wait().unwrap();
+    assert!(!holder.is_alive());
     assert_eq!(Liveness::probe(&path).unwrap(), None);
+    assert!(Liveness::holder(&path).unwrap().is_none());
 }
 
 /// Leaves the group frozen.

@@ -82,7 +82,7 @@ impl Cgroups {
 
 /// What descends from the process, or is in its session, and is in the group above that of the session, or in another one below it.
 fn kin_outside(process: &PidRef, session: &Path) -> SysResult<Vec<PidRef>> {
-    let mut found = descendants(process.stamp().pid)?;
+    let mut found = descendants(process)?;
     let (mut members, mut all) = (Vec::new(), Vec::new());
     if let Some(container) = session.parent() {
         collect_processes(container, &mut all)?;

@@ -41,7 +41,8 @@ impl Stranger {
             .unwrap();
         let mut ready = [0; 6];
         std::fs::File::from(read).read_exact(&mut ready).unwrap();
-        let mut below = ctr_sys::descendants(parent.pid()).unwrap();
+        let held = ctr_sys::PidRef::capture(parent.pid()).unwrap().unwrap();
+        let mut below = ctr_sys::descendants(&held).unwrap();
         Self {
             parent,
             process: below.remove(0),

@@ -79,7 +79,7 @@ impl Container {
         let launch = Launch::program("/bin/sh").args(["-c", script]);
         let child = launch.env("PATH", "/usr/bin:/bin").spawn().unwrap();
         let process = PidRef::capture(child.pid()).unwrap().unwrap();
-        while descendants(child.pid()).unwrap().len() < descendants_wanted {
+        while descendants(&process).unwrap().len() < descendants_wanted {
             std::thread::yield_now();
         }
         self.groups.adopt(&self.path, &process).unwrap();

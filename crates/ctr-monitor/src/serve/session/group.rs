@@ -36,7 +36,7 @@ impl Group {
                 Cgroups::detect()?.signal_all(path, signal)?;
             }
             Self::None => {
-                for process in descendants(process.stamp().pid)?.iter().chain([process]) {
+                for process in descendants(process)?.iter().chain([process]) {
                     process.signal(signal)?;
                 }
             }
