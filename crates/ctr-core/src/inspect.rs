@@ -151,7 +151,10 @@ fn state(summary: &Summary, config: &Config) -> Result<InspectState, EngineError
         oom_killed: exit.is_some_and(|exit| exit.oom == OomKilled::Yes),
         dead: false,
         pid: pid(record.init()),
-        conmon_pid: pid(record.monitor()),
+        // One that is gone has none any more: the number may be anybody's.
+        conmon_pid: pid(record
+            .monitor()
+            .filter(|_| summary.monitor() == MonitorState::Present)),
         monitor: match summary.monitor() {
             MonitorState::Present => "present".to_owned(),
             MonitorState::Lost => "lost".to_owned(),
