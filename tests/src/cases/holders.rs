@@ -31,12 +31,12 @@ cases! {
 const MOMENT: Duration = Duration::from_millis(300);
 
 /// The program of the case's runtime, but for verbs that it has been told to hang in.
-struct Hanging {
-    program: String,
+pub(super) struct Hanging {
+    pub(super) program: String,
 }
 
 impl Hanging {
-    fn make(env: &Env) -> Result<Hanging> {
+    pub(super) fn make(env: &Env) -> Result<Hanging> {
         let behind = match env.runtime {
             Runtime::Builtin => format!("{} oci-runtime", env.program().display()),
             other @ (Runtime::Runc | Runtime::Crun) => find(other.name())?.display().to_string(),
@@ -56,11 +56,28 @@ impl Hanging {
     }
 
     /// Creates the container `held`.
-    fn create(&self, env: &Env) -> Result<()> {
+    pub(super) fn create(&self, env: &Env) -> Result<()> {
         let flags = ["--runtime", &self.program, "--stop-timeout", "0"];
         env.create("held", &flags, &["sleep", "1000"])?;
         Ok(())
     }
+}
+
+/// Has the runtime hang in its next call of this verb.
+pub(super) fn hang_in(env: &Env, verb: &str) -> Result<()> {
+    write(&env.path(&format!("hang-{verb}")), "")
+}
+
+/// Waits until it hangs there. The calls after this one do not.
+pub(super) fn wait_for_hang(env: &Env, verb: &str) -> Result<()> {
+    let hangs = env.path("hangs");
+    wait::until("the runtime to be called", || {
+        Ok(hangs.exists().then_some(()))
+    })?;
+    for file in [hangs, env.path(&format!("hang-{verb}"))] {
+        std::fs::remove_file(file).context("only this call hangs")?;
+    }
+    Ok(())
 }
 
 /// A command that stands still in the middle of a call of the runtime.
@@ -74,13 +91,9 @@ struct Held {
 impl Held {
     /// Has a command hang in this verb of the runtime, and stops whoever holds the lock then.
     fn begin(env: &Env, verb: &str, words: &[&str]) -> Result<Held> {
-        let hang = env.path(&format!("hang-{verb}"));
-        write(&hang, "")?;
+        hang_in(env, verb)?;
         let client = env.call(words).spawn()?;
-        wait::until("the runtime to be called", || {
-            Ok(env.path("hangs").exists().then_some(()))
-        })?;
-        std::fs::remove_file(hang).context("only this call hangs")?;
+        wait_for_hang(env, verb)?;
         let (verb, pid) = locked_by(env)?.context("nobody has the lock")?;
         let holder = Process::open(pid)?.context("the holder is there")?;
         hold(&holder)?;
@@ -101,7 +114,7 @@ impl Held {
 }
 
 /// Who holds the lock of the container `held`, as `ps` shows it: the verb and the pid.
-fn locked_by(env: &Env) -> Result<Option<(String, i32)>> {
+pub(super) fn locked_by(env: &Env) -> Result<Option<(String, i32)>> {
     let list = env.ctr(&["ps", "-a"])?.ok()?;
     let Some((_, rest)) = list.split_once("locked by ") else {
         return Ok(None);

@@ -39,6 +39,7 @@ pub(crate) mod logs_disk;
 pub(crate) mod matrix;
 pub(crate) mod names;
 pub(crate) mod network;
+pub(crate) mod pid_reuse;
 pub(crate) mod policies;
 pub(crate) mod prune;
 pub(crate) mod race;
@@ -68,6 +69,7 @@ const TABLES: &[&[Case]] = &[
     exec_load::CASES,
     logs_disk::CASES,
     logs::CASES,
+    pid_reuse::CASES,
     crash::CASES,
     exec_ends::CASES,
     exec_terminal::CASES,

@@ -143,14 +143,14 @@ fn a_signal_that_asks_for_nothing_is_no_stop(env: &Env) -> Result<()> {
 }
 
 /// A container that crashes again and again, and the command that waits for its next start.
-struct BackOff {
-    id: String,
-    waiting: Process,
+pub(super) struct BackOff {
+    pub(super) id: String,
+    pub(super) waiting: Process,
 }
 
 impl BackOff {
     /// Starts it, and stops the waiting command where it waits.
-    fn begin(env: &Env, name: &str, policy: &str) -> Result<BackOff> {
+    pub(super) fn begin(env: &Env, name: &str, policy: &str) -> Result<BackOff> {
         let (_, volume) = env.out()?;
         let id = env.detached(name, &["--restart", policy, "-v", &volume], CRASH)?;
         let waiting = BackOff::catch(env, &id, 1)?;

@@ -13,6 +13,7 @@ pub(crate) mod mount_watch;
 pub(crate) mod output;
 pub(crate) mod parallel;
 pub(crate) mod pattern;
+pub(crate) mod pid_space;
 pub(crate) mod process;
 pub(crate) mod profile;
 pub(crate) mod program;
