@@ -151,7 +151,7 @@ impl MonitorClient {
     /// monitor.
     ///
     /// # Errors
-    /// [`MonitorError::Refused`] when another monitor is there, or the container has ended; the new monitor ends then.
+    /// [`MonitorError::Failed`] when another monitor is there, or the container has ended; the new monitor ends then.
     pub fn adopt(
         &mut self,
         request: AdoptRequest,
