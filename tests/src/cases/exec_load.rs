@@ -91,8 +91,9 @@ fn paths_below(directory: &Path, paths: &mut BTreeSet<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// What a container that rests has: files below the run directory, descriptors of its monitor.
+/// What a container that rests has: files below the run directory, descriptors of its monitor, which has a keeper then.
 fn possessions(env: &Env) -> Result<(BTreeSet<PathBuf>, usize)> {
+    env.keeper("c")?;
     let mut paths = BTreeSet::new();
     paths_below(env.runroot(), &mut paths)?;
     let monitor = env.monitor("c")?;

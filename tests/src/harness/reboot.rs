@@ -1,6 +1,7 @@
 //! A machine that loses its power and is started anew, as far as `ctr` can see: nothing of a container runs any more, and the kernel
 //! has another boot id. Everything else of the machine goes on.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -54,12 +55,25 @@ impl Env {
         let mark = self.name("");
         let program = self.program().to_string_lossy().into_owned();
         let found = || marked(std::slice::from_ref(&mark));
-        // First those that would record what happens, where they stand.
-        let (ours, mut all): (Vec<Process>, Vec<Process>) = found()?
-            .into_iter()
-            .partition(|process| process.describe().contains(&program));
-        ours.iter().try_for_each(hold)?;
-        all.splice(0..0, ours);
+        // First those that would record what happens, where they stand; one that was not held yet may have started others.
+        let mut held = BTreeSet::new();
+        let mut all: Vec<Process> = Vec::new();
+        loop {
+            let (ours, others): (Vec<Process>, Vec<Process>) = found()?
+                .into_iter()
+                .partition(|process| process.describe().contains(&program));
+            let new: Vec<Process> = ours
+                .into_iter()
+                .filter(|process| held.insert(process.pid))
+                .collect();
+            new.iter().try_for_each(hold)?;
+            let all_stand = new.is_empty();
+            all.extend(new);
+            if all_stand {
+                all.extend(others);
+                break;
+            }
+        }
         for process in &all {
             process.signal(Signal::KILL)?;
         }

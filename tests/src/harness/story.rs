@@ -99,6 +99,24 @@ impl Env {
         Process::open(pid)?.with_context(|| format!("the monitor of {name} is there"))
     }
 
+    /// The process that takes the monitor's place when that is killed, once there is one: it is made in a quiet moment.
+    pub(crate) fn keeper(&self, name: &str) -> Result<Process> {
+        let monitor = self.monitor(name)?;
+        until("the monitor's keeper", || {
+            let children = format!("task/{0}/children", monitor.pid);
+            let children = fs::read_to_string(directory(monitor.pid).join(children));
+            let children = children.unwrap_or_default();
+            for pid in children.split_whitespace() {
+                let pid = pid.parse().context("read a pid")?;
+                let comm = fs::read_to_string(directory(pid).join("comm"));
+                if comm.is_ok_and(|comm| comm.trim_end() == "ctr-keeper") {
+                    return Process::open(pid);
+                }
+            }
+            Ok(None)
+        })
+    }
+
     /// Ends a process by force and waits for its end.
     pub(crate) fn shoot(process: &Process) -> Result<()> {
         process.signal(Signal::KILL)?;

@@ -139,10 +139,11 @@ impl Monitor<'_> {
         self.clients.forget();
         // The lock is the monitor's, and stays it.
         self.alive = None;
-        rustix::thread::set_name(c"ctr-keeper").ok();
         let mark = self.container.request().run_dir.join(files::KEEPER);
         // Whoever wants the run to be over finds the keeper by it. One that is being killed may have it still; that one is found then.
         let mark = Liveness::hold(&mark).ok().flatten();
+        // Its name says that it is in its place.
+        rustix::thread::set_name(c"ctr-keeper").ok();
         if !matches!(monitor.wait(Deadline::never()), Ok(true)) {
             return 1;
         }
