@@ -51,9 +51,9 @@ pub enum EngineError {
         /// What was asked for.
         operation: Operation,
     },
-    /// The container's monitor was killed, so nobody is there who could host what was asked for.
+    /// The container's monitor was killed while it was asked for something.
     #[error(
-        "container {name} has lost its monitor: nothing can be executed in it or attached to it before it is started anew"
+        "the monitor of container {name} was killed while it was asked: what it had begun may run"
     )]
     MonitorLost {
         /// The container's name.

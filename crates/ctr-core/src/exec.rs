@@ -266,9 +266,13 @@ impl<'e> Container<'e> {
         }
     }
 
-    /// The monitor's side of exec; one that is gone has mostly gone with its container.
+    /// The monitor's side of exec; one that is gone has mostly gone with its container. If it was killed, another one takes its place first.
     pub(crate) fn exec_client(&self) -> Result<MonitorClient, EngineError> {
         let run_dir = self.engine().run_dir(self.id());
+        if let Some(client) = MonitorClient::connect(&run_dir)? {
+            return Ok(client);
+        }
+        self.lock("exec")?.unlock();
         let client = MonitorClient::connect(&run_dir)?;
         let gone = MonitorError::Gone {
             request: "execute a process",

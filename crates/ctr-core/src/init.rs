@@ -8,7 +8,7 @@ use std::time::Duration;
 use ctr_events::EventKind;
 use ctr_exec::is_terminal;
 use ctr_monitor::protocol::{
-    CreateRequest as MonitorRequest, LogTarget, StdinMode as MonitorStdin,
+    CreateRequest as MonitorRequest, LogTarget, MountTarget, StdinMode as MonitorStdin,
     Streams as MonitorStreams,
 };
 use ctr_monitor::{MonitorClient, MonitorLaunch};
@@ -18,7 +18,7 @@ use ctr_state::{
 use ctr_sys::{Cgroups, Child, Deadline, SignalFd, Sync, replace_file};
 
 use crate::container::{Container, LockedContainer};
-use crate::engine::MONITOR_CGROUP;
+use crate::engine::{Engine, MONITOR_CGROUP};
 use crate::error::{EngineError, chain};
 use crate::explain::explain;
 use crate::log_options::JOURNAL;
@@ -160,14 +160,8 @@ impl LockedContainer<'_> {
                 .clone_from(&prepared.created_paths);
             self.save(&[])?;
         }
-        let request = self.monitor_request(&prepared, &name)?;
-        let launch = MonitorLaunch {
-            program: engine.config().program.clone(),
-            args: vec!["monitor".to_owned()],
-            empty_dir: engine.empty_dir()?,
-            cgroup: MONITOR_CGROUP.to_owned(),
-        };
-        let (mut client, monitor) = MonitorClient::spawn(&launch, &Cgroups::detect()?)?;
+        let request = self.monitor_request(prepared.targets.clone())?;
+        let (mut client, monitor) = launch_monitor(engine)?;
         let created = self.create_in(&mut client, request, &prepared, init);
         match created {
             Ok(()) => Ok((client, monitor)),
@@ -214,10 +208,10 @@ impl LockedContainer<'_> {
         self.advance(Trigger::Init, &[event])
     }
 
-    fn monitor_request(
+    /// The container as its monitor must know it.
+    pub(crate) fn monitor_request(
         &self,
-        prepared: &Prepared,
-        name: &str,
+        mounts: Vec<MountTarget>,
     ) -> Result<MonitorRequest, EngineError> {
         let engine = self.engine();
         let config = self.config();
@@ -225,9 +219,9 @@ impl LockedContainer<'_> {
         Ok(MonitorRequest {
             id: config.id.to_string(),
             generation,
-            run_dir: prepared.run_dir.clone(),
+            run_dir: engine.run_dir(&config.id),
             runtime: engine.config().runtimes.spec(&config.runtime)?,
-            mounts: prepared.targets.clone(),
+            mounts,
             stdin: match config.process.stdin {
                 StdinMode::Null => MonitorStdin::Null,
                 StdinMode::Open => MonitorStdin::Open,
@@ -239,12 +233,23 @@ impl LockedContainer<'_> {
             },
             cgroup_path: config.cgroup_path.clone(),
             monitor_cgroup: Some(MONITOR_CGROUP.to_owned()),
-            log: log_target(&config.log, name),
+            log: log_target(&config.log, self.name().as_str()),
             cleanup: engine.cleanup_command(&config.id, generation),
             timeout_ms: config.timeout_s.map(|seconds| u64::from(seconds) * 1000),
             runtime_deadline_ms: u64::try_from(RUNTIME_WAIT.as_millis()).unwrap_or(u64::MAX),
         })
     }
+}
+
+/// Starts a monitor that waits for what it is to do.
+pub(crate) fn launch_monitor(engine: &Engine) -> Result<(MonitorClient, Child), EngineError> {
+    let launch = MonitorLaunch {
+        program: engine.config().program.clone(),
+        args: vec!["monitor".to_owned()],
+        empty_dir: engine.empty_dir()?,
+        cgroup: MONITOR_CGROUP.to_owned(),
+    };
+    Ok(MonitorClient::spawn(&launch, &Cgroups::detect()?)?)
 }
 
 fn log_target(log: &LogConfig, name: &str) -> LogTarget {

@@ -152,11 +152,12 @@ fn state(summary: &Summary, config: &Config) -> Result<InspectState, EngineError
         dead: false,
         pid: pid(record.init()),
         // One that is gone has none any more: the number may be anybody's.
-        conmon_pid: pid(record
-            .monitor()
-            .filter(|_| summary.monitor() == MonitorState::Present)),
+        conmon_pid: match summary.monitor() {
+            MonitorState::Present { pid } if active => pid,
+            MonitorState::Present { .. } | MonitorState::Lost | MonitorState::None => 0,
+        },
         monitor: match summary.monitor() {
-            MonitorState::Present => "present".to_owned(),
+            MonitorState::Present { .. } => "present".to_owned(),
             MonitorState::Lost => "lost".to_owned(),
             MonitorState::None => String::new(),
         },

@@ -27,6 +27,7 @@
 //! Absent on purpose: printing, the environment, globals, threads, an async runtime. Every operation is a `tracing` span.
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod attach;
 mod boot;
 mod cleanup;

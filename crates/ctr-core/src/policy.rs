@@ -92,6 +92,7 @@ mod tests {
             exit: Some(ExitInfo {
                 cause,
                 oom: OomKilled::No,
+                monitors_lost: 0,
                 finished_ns: 6 * SECOND,
                 reason: None,
             }),

@@ -1,16 +1,22 @@
 //! What is, as opposed to what is recorded: the kernel and the files of the monitor are asked. Nothing is locked and nothing changed.
 
 use std::path::Path;
+use std::time::Duration;
 
-use ctr_monitor::{ExitRecord, ExitReport, MonitorError, TimedOut, files};
+use ctr_monitor::{ExitRecord, ExitReport, MonitorClient, MonitorError, TimedOut, files};
 use ctr_state::{
     ContainerId, ExitCause, ExitInfo, IntentKind, OomKilled, Ran, Record, Snapshot, Status,
 };
-use ctr_sys::{Cgroups, Liveness, PidRef};
+use ctr_sys::{Cgroups, Deadline, ExitStatus, Liveness, PidRef, PidStamp, end_of_zombie};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::summary::{MonitorState, Summary};
+
+/// How long the keeper of a monitor that was killed may take to answer in its place.
+const KEEPER_WAIT: Duration = Duration::from_secs(2);
+const KERNEL_TOLD: &str = "its monitor was killed; the kernel still knew how the container ended";
+const NOBODY_TOLD: &str = "the monitor ended without telling how the container did";
 
 /// How a container that is recorded as active really is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,29 +52,71 @@ pub(crate) fn observe(
         return Ok(Observed::Rebooted);
     }
     let run_dir = engine.run_dir(id);
-    if let Some(exit) = recorded_exit(&run_dir, record.generation())? {
-        return Ok(Observed::Ended(exit));
-    }
-    if Liveness::probe(&run_dir.join(files::ALIVE))?.is_some() {
-        return Ok(Observed::Alive(MonitorState::Present));
+    for _ in 0..LOOKS {
+        if let Some(exit) = recorded_exit(&run_dir, record.generation())? {
+            return Ok(Observed::Ended(exit));
+        }
+        if let Some(pid) = Liveness::probe(&run_dir.join(files::ALIVE))? {
+            return Ok(Observed::Alive(MonitorState::Present { pid }));
+        }
+        if !keeper_answers(&run_dir) {
+            break;
+        }
     }
     // No monitor. It may have written its record and ended since the first look.
     if let Some(exit) = recorded_exit(&run_dir, record.generation())? {
         return Ok(Observed::Ended(exit));
     }
-    let init = record.init().map(PidRef::open).transpose()?.flatten();
-    Ok(match init {
+    let init = record.init();
+    Ok(match init.map(PidRef::open).transpose()?.flatten() {
         Some(_) => Observed::Alive(MonitorState::Lost),
-        None => Observed::Ended(lost(engine)),
+        None => Observed::Ended(unseen(engine, id, init)?),
     })
 }
 
-fn lost(engine: &Engine) -> ExitInfo {
-    ExitInfo {
-        cause: ExitCause::Lost,
-        oom: OomKilled::No,
+/// Whether somebody who is not the monitor yet answers in its place: waits for a keeper that is about to take over.
+fn keeper_answers(run_dir: &Path) -> bool {
+    let Ok(Some(mut client)) = MonitorClient::connect(run_dir) else {
+        return false;
+    };
+    client.status(Deadline::after(KEEPER_WAIT)).is_ok()
+}
+
+/// The end of a container that no monitor has recorded. The kernel knows it as long as nobody has reaped the first process.
+fn unseen(
+    engine: &Engine,
+    id: &ContainerId,
+    init: Option<PidStamp>,
+) -> Result<ExitInfo, EngineError> {
+    let end = init.map(end_of_zombie).transpose()?.flatten();
+    let (cause, reason) = match end {
+        Some(ExitStatus::Exited(code)) => (ExitCause::Exited { code }, KERNEL_TOLD),
+        Some(ExitStatus::Signaled(signal)) => (ExitCause::Signaled { signal }, KERNEL_TOLD),
+        None => (ExitCause::Lost, NOBODY_TOLD),
+    };
+    Ok(ExitInfo {
+        cause,
+        oom: oom_killed(engine, id),
+        monitors_lost: 1,
         finished_ns: engine.now_ns(),
-        reason: Some("the monitor ended without telling how the container did".to_owned()),
+        reason: Some(reason.to_owned()),
+    })
+}
+
+/// Whether the kernel has killed in the container for want of memory, as far as its control group is still there.
+fn oom_killed(engine: &Engine, id: &ContainerId) -> OomKilled {
+    let snapshot = engine.store().snapshot(id).ok();
+    let path = snapshot
+        .as_ref()
+        .and_then(|snapshot| snapshot.config().ok())
+        .map(|config| config.cgroup_path.clone());
+    let groups = Cgroups::detect().ok();
+    let kills = groups
+        .zip(path)
+        .and_then(|(groups, path)| groups.oom_kills(&path));
+    match kills {
+        Some(1..) => OomKilled::Yes,
+        Some(0) | None => OomKilled::No,
     }
 }
 
@@ -83,6 +131,7 @@ pub(crate) fn recorded_exit(
         Err(error @ MonitorError::BadRecord { .. }) => Ok(Some(ExitInfo {
             cause: ExitCause::Lost,
             oom: OomKilled::No,
+            monitors_lost: 0,
             finished_ns: ctr_sys::now_ns(),
             reason: Some(format!("its exit record cannot be read: {error}")),
         })),
@@ -112,6 +161,7 @@ pub(crate) fn exit_info(record: &ExitRecord) -> ExitInfo {
     ExitInfo {
         cause,
         oom,
+        monitors_lost: record.monitors_lost,
         finished_ns: record.finished_ns,
         reason,
     }
@@ -222,6 +272,7 @@ pub(crate) fn rebooted(engine: &Engine, status: Status) -> ExitInfo {
     ExitInfo {
         cause,
         oom: OomKilled::No,
+        monitors_lost: 0,
         finished_ns: engine.now_ns(),
         reason: Some(reason),
     }

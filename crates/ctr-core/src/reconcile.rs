@@ -13,11 +13,13 @@ use ctr_state::{
 use ctr_sys::Deadline;
 use std::time::Duration;
 
+use crate::adopt::adopt;
 use crate::container::LockedContainer;
 use crate::error::EngineError;
 use crate::exec::TakeIn;
 use crate::probe::{Observed, observe, rebooted};
 use crate::release::{Leftovers, release};
+use crate::summary::MonitorState;
 
 /// How long a monitor may take to say how it is.
 const STATUS_WAIT: Duration = Duration::from_secs(5);
@@ -50,6 +52,7 @@ pub(crate) fn reconcile(
     match observed {
         // Its end was seen before the machine was started anew: what starts now is decided by the boot, not by the policy.
         Observed::Inactive if is_stale(&container) => container.clean_for_start()?,
+        Observed::Alive(MonitorState::Lost) => adopt(&mut container),
         Observed::Inactive | Observed::Alive(_) => {}
         Observed::Ended(exit) => take_exit(&mut container, exit)?,
         Observed::Rebooted => container = reboot(container)?,
@@ -201,6 +204,7 @@ pub(crate) fn take_back(
             reason: reason.to_owned(),
         },
         oom: OomKilled::No,
+        monitors_lost: 0,
         finished_ns,
         reason: Some(reason.to_owned()),
     });

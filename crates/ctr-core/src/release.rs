@@ -85,8 +85,27 @@ fn remove_run_dir(run_dir: &Path) -> Result<(), EngineError> {
     Ok(remove_tree(run_dir)?)
 }
 
-/// Tells the monitor that nobody needs it; one that does not end is killed.
+/// Tells the monitor that nobody needs it; one that does not end is killed, and so is a keeper that was to take its place.
 pub(crate) fn end_monitor(run_dir: &Path) -> Result<(), EngineError> {
+    end_serving(run_dir)?;
+    if end_keeper(run_dir)? {
+        // It may have become the monitor just before.
+        end_serving(run_dir)?;
+    }
+    Ok(())
+}
+
+/// Kills the keeper of a monitor that is gone; whether there was one.
+pub(crate) fn end_keeper(run_dir: &Path) -> Result<bool, EngineError> {
+    let Some(keeper) = Liveness::holder(&run_dir.join(files::KEEPER))? else {
+        return Ok(false);
+    };
+    keeper.signal(Signal::KILL)?;
+    keeper.wait(Deadline::after(END_WAIT))?;
+    Ok(true)
+}
+
+fn end_serving(run_dir: &Path) -> Result<(), EngineError> {
     // Held before it is told to end.
     let Some(monitor) = Liveness::holder(&run_dir.join(files::ALIVE))? else {
         return Ok(());

@@ -5,11 +5,10 @@
 //! ([`Container::cleanup`] with [`RestartDuty::Here`](crate::RestartDuty::Here)). A stop, a removal or another start calls it off.
 
 use ctr_events::EventKind;
+use ctr_monitor::files;
 use ctr_monitor::protocol::CleanupCommand;
-use ctr_state::{
-    AutoRemove, ExitCause, Operation, PendingRestart, StartReason, Status, StopReason,
-};
-use ctr_sys::{Cgroups, PidStamp};
+use ctr_state::{AutoRemove, Operation, PendingRestart, StartReason, Status, StopReason};
+use ctr_sys::{Cgroups, Liveness, PidStamp};
 
 use crate::container::{Container, LockedContainer};
 use crate::engine::{Engine, MONITOR_CGROUP};
@@ -287,11 +286,10 @@ impl LockedContainer<'_> {
     fn needs_somebody_to_restart_it(&self) -> Result<bool, EngineError> {
         match (self.status(), self.record().restart()) {
             (Status::Exited, Some(pending)) => Ok(!pending.owner_alive()?),
-            // Whoever would have cleaned up is started by the monitor, which was lost.
-            (Status::Stopped, _) => {
-                let exit = self.record().exit();
-                let lost = exit.is_some_and(|exit| exit.cause == ExitCause::Lost);
-                Ok(lost && self.will_restart())
+            // Whoever cleans up is started by the monitor: one that is gone has done so, or was killed before.
+            (Status::Stopped, _) if self.will_restart() => {
+                let alive = self.engine().run_dir(self.id()).join(files::ALIVE);
+                Ok(Liveness::probe(&alive)?.is_none())
             }
             (
                 Status::Configured
@@ -299,6 +297,7 @@ impl LockedContainer<'_> {
                 | Status::Running
                 | Status::Paused
                 | Status::Stopping
+                | Status::Stopped
                 | Status::Exited
                 | Status::Removing,
                 _,

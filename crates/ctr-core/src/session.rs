@@ -2,6 +2,8 @@
 
 mod attached;
 mod copy;
+mod rejoin;
+mod replies;
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;

@@ -220,7 +220,7 @@ impl<'e> LockedContainer<'e> {
     }
 
     /// The monitor of a container that was made before and waits, with the start announced; `None` when it is still to be made. One
-    /// whose monitor was lost cannot be started, and is made anew.
+    /// whose monitor was lost, and for which no other could be found, is made anew.
     fn made_before(&mut self) -> Result<Option<MonitorClient>, EngineError> {
         if self.status() != Status::Created {
             return Ok(None);

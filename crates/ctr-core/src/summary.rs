@@ -29,7 +29,10 @@ impl ListRequest<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MonitorState {
     /// It is there.
-    Present,
+    Present {
+        /// As which process.
+        pid: i32,
+    },
     /// It was killed, and the container runs on without it.
     Lost,
     /// There is no run, or it is over.

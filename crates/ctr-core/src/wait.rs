@@ -197,6 +197,7 @@ fn never_started(now_ns: i64) -> ExitInfo {
             reason: reason.clone(),
         },
         oom: OomKilled::No,
+        monitors_lost: 0,
         finished_ns: now_ns,
         reason: Some(reason),
     }

@@ -110,9 +110,9 @@ fn without_monitor(container: &Container<'_>, generation: u64) -> Result<Vec<Pid
         return Ok(Vec::new());
     };
     let mut processes: Vec<PidRef> = starter(record, generation)?.into_iter().collect();
-    let alive = Observed::Alive(MonitorState::Lost);
+    let lost = Observed::Alive(MonitorState::Lost);
     if record.generation() == generation
-        && observe(container.engine(), container.id(), record)? == alive
+        && observe(container.engine(), container.id(), record)? == lost
         && let Some(init) = record.init()
     {
         processes.extend(PidRef::open(init)?);

@@ -31,6 +31,8 @@ pub struct Source<'a> {
     file: Option<BorrowedFd<'a>>,
     /// Bytes that were read.
     taken: u64,
+    /// Whether its end was reached, which is something to send.
+    ended: bool,
 }
 
 /// What input comes from.
@@ -63,6 +65,7 @@ impl<'a> Source<'a> {
             left: None,
             file: input.filter(|fd| is_file(*fd)),
             taken: 0,
+            ended: false,
         }
     }
 
@@ -98,7 +101,10 @@ impl<'a> Source<'a> {
     fn end(&mut self) {
         self.input = None;
         match self.kind {
-            SourceKind::Data | SourceKind::Lines(_) => self.pending = Some(Vec::new()),
+            SourceKind::Data | SourceKind::Lines(_) => {
+                self.ended = true;
+                self.pending = Some(Vec::new());
+            }
             SourceKind::Keys(_) => self.left = Some(Departure::LostTerminal),
         }
     }
@@ -129,6 +135,13 @@ impl<'a> Source<'a> {
         if let (Some(file), 1..) = (self.file, excess) {
             // One that cannot be sought in has lost nothing by the attempt.
             rustix::fs::seek(file, SeekFrom::Current(-excess)).ok();
+        }
+    }
+
+    /// Somebody new takes the input from here on, who has not heard of its end yet.
+    pub fn resume(&mut self) {
+        if self.ended && self.pending.is_none() {
+            self.pending = Some(Vec::new());
         }
     }
 

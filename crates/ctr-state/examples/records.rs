@@ -95,6 +95,7 @@ fn exit() -> ExitInfo {
             signal: Signal::TERM,
         },
         oom: OomKilled::No,
+        monitors_lost: 0,
         finished_ns: now_ns(),
         reason: None,
     }

@@ -20,6 +20,17 @@ pub struct ExitInfo {
     /// More about it, for people.
     #[serde(default)]
     pub reason: Option<String>,
+    /// How many of its monitors were killed, and replaced, before it ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub monitors_lost: u32,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "what serde calls it with"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl ExitInfo {
@@ -80,6 +91,7 @@ mod tests {
         let exit = ExitInfo {
             cause,
             oom: OomKilled::No,
+            monitors_lost: 0,
             finished_ns: 1,
             reason: None,
         };

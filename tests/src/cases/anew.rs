@@ -119,11 +119,11 @@ fn refresh_of_all(env: &Env) -> Result<()> {
     Ok(())
 }
 
-/// A monitor that was lost is there again.
+/// A container that was lost is there again, made anew.
 fn refresh_brings_back_what_was_taken_away(env: &Env) -> Result<()> {
     env.detached("r", &[], "echo ready; sleep 1000")?;
     env.wait_for_log("r", "ready\n")?;
-    Env::shoot(&env.monitor("r")?)?;
+    env.lose_monitor("r")?;
     ensure!(env.inspect("r")?["State"]["Monitor"] == "lost");
     env.ctr(&["container", "refresh", "r"])?.prints("r\n")?;
     env.wait_for_log("r", "ready\nready\n")?;

@@ -37,6 +37,7 @@ pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod logs_disk;
 pub(crate) mod matrix;
+pub(crate) mod monitor_lost;
 pub(crate) mod names;
 pub(crate) mod network;
 pub(crate) mod pid_reuse;
@@ -103,6 +104,7 @@ const TABLES: &[&[Case]] = &[
     detach::CASES,
     events_journal::CASES,
     matrix::CASES,
+    monitor_lost::CASES,
     refusals::CASES,
     attach_refusals::CASES,
     stop::CASES,

@@ -103,11 +103,7 @@ impl Env {
     pub(crate) fn keeper(&self, name: &str) -> Result<Process> {
         let monitor = self.monitor(name)?;
         until("the monitor's keeper", || {
-            let children = format!("task/{0}/children", monitor.pid);
-            let children = fs::read_to_string(directory(monitor.pid).join(children));
-            let children = children.unwrap_or_default();
-            for pid in children.split_whitespace() {
-                let pid = pid.parse().context("read a pid")?;
+            for pid in children(monitor.pid)? {
                 let comm = fs::read_to_string(directory(pid).join("comm"));
                 if comm.is_ok_and(|comm| comm.trim_end() == "ctr-keeper") {
                     return Process::open(pid);
@@ -115,6 +111,25 @@ impl Env {
             }
             Ok(None)
         })
+    }
+
+    /// Kills the monitor of a container that runs together with its keeper: nobody is left who would take its place.
+    pub(crate) fn lose_monitor(&self, name: &str) -> Result<()> {
+        let monitor = self.monitor(name)?;
+        // It makes no other keeper then.
+        hold(&monitor)?;
+        let words = |pid: i32| fs::read(directory(pid).join("cmdline")).unwrap_or_default();
+        // With the runtime inside our program, the first process has the monitor's words as long as it waits for its start.
+        let first = self.state_number(name, "Pid")?;
+        for pid in children(monitor.pid)? {
+            if pid != first
+                && words(pid) == words(monitor.pid)
+                && let Some(keeper) = Process::open(pid)?
+            {
+                Env::shoot(&keeper)?;
+            }
+        }
+        Env::shoot(&monitor)
     }
 
     /// Ends a process by force and waits for its end.
@@ -137,6 +152,14 @@ impl Env {
             Ok(Env::cleaners(id)?.is_empty().then_some(()))
         })
     }
+}
+
+/// The children of a process with one thread.
+fn children(pid: i32) -> Result<Vec<i32>> {
+    let text = fs::read_to_string(directory(pid).join(format!("task/{pid}/children")));
+    let text = text.unwrap_or_default();
+    let pids = text.split_whitespace().map(str::parse);
+    pids.collect::<Result<_, _>>().context("read pids")
 }
 
 /// Stops a process where it stands, and waits until it stands.

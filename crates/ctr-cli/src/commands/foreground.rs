@@ -50,7 +50,7 @@ pub(crate) fn follow(
             ended(name, &exit)
         }
         SessionEnd::CutOff(info) => {
-            let why = "the last of its output did not arrive here (its monitor was killed, or somebody cleaned up after it meanwhile)";
+            let why = "some of its output may not have arrived here (its monitor was killed, or somebody cleaned up after it meanwhile)";
             io.warning(&match program.kept() {
                 Some(place) => format!("{why}; if the container was kept, it is in: {place}"),
                 None => why.to_owned(),
@@ -110,6 +110,7 @@ mod tests {
         ExitInfo {
             cause,
             oom: OomKilled::No,
+            monitors_lost: 0,
             finished_ns: 0,
             reason: None,
         }

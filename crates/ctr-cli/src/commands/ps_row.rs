@@ -77,7 +77,7 @@ fn remark(summary: &Summary) -> Option<String> {
     }
     match summary.monitor() {
         MonitorState::Lost => remarks.push("monitor lost".to_owned()),
-        MonitorState::Present | MonitorState::None => {}
+        MonitorState::Present { .. } | MonitorState::None => {}
     }
     if let Some(pending) = summary.restart() {
         remarks.push(restart(pending.at_ns, now_ns()));

@@ -81,7 +81,9 @@ fn hint(error: &EngineError) -> Option<String> {
         EngineError::Runtime(failure) | EngineError::Monitor(MonitorError::Runtime(failure)) => {
             for_runtime(failure)
         }
-        EngineError::MonitorLost { .. } => Some("restart starts it anew".to_owned()),
+        EngineError::MonitorLost { .. } => {
+            Some("container exec-ls shows what runs; otherwise try again".to_owned())
+        }
         EngineError::NoSession { .. } | EngineError::AmbiguousSession { .. } => {
             Some("container exec-ls shows those that there are".to_owned())
         }

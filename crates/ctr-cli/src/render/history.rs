@@ -91,6 +91,16 @@ fn ending(run: &Run) -> String {
 }
 
 fn cause(exit: &ExitInfo, stop: Option<StopReason>) -> String {
+    let text = cause_alone(exit, stop);
+    match exit.monitors_lost {
+        _ if exit.cause == ExitCause::Lost => text,
+        0 => text,
+        1 => format!("{text}; its monitor was killed before"),
+        lost => format!("{text}; its monitor was killed {lost} times before"),
+    }
+}
+
+fn cause_alone(exit: &ExitInfo, stop: Option<StopReason>) -> String {
     let oom = exit.oom == OomKilled::Yes;
     let text = match &exit.cause {
         ExitCause::Exited { code: 0 } => "ended".to_owned(),
@@ -127,6 +137,8 @@ pub(crate) struct Object<'a> {
     cause: Option<&'a ExitCause>,
     #[serde(rename = "OOMKilled")]
     oom_killed: bool,
+    /// How many of its monitors were killed, and replaced, before its end.
+    monitors_lost: u32,
     stop_reason: Option<StopReason>,
     ended_by: Option<&'a Actor>,
     reason: Option<&'a str>,
@@ -151,6 +163,7 @@ fn object(run: &Run) -> Object<'_> {
         exit_code: exit.map(ExitInfo::code),
         cause: exit.map(|exit| &exit.cause),
         oom_killed: exit.is_some_and(|exit| exit.oom == OomKilled::Yes),
+        monitors_lost: exit.map_or(0, |exit| exit.monitors_lost),
         stop_reason: run.stop_reason,
         ended_by: run.ended_by.as_ref(),
         reason: exit.and_then(|exit| exit.reason.as_deref()),
@@ -182,6 +195,7 @@ mod tests {
             ended: Some(ExitInfo {
                 cause,
                 oom,
+                monitors_lost: 0,
                 finished_ns: 2_000_000_001,
                 reason: None,
             }),

@@ -60,10 +60,10 @@ impl LogWriter {
                 container,
                 item: LogItem::Gap(gap),
             } => {
-                let what = format!(
-                    "{} bytes of output were lost here ({})",
-                    gap.bytes, gap.reason
-                );
+                let what = match gap.bytes {
+                    0 => format!("output may have been lost here ({})", gap.reason),
+                    bytes => format!("{bytes} bytes of output were lost here ({})", gap.reason),
+                };
                 self.warning(container, &what, io);
             }
             LogEvent::Item {

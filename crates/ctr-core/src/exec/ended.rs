@@ -26,6 +26,7 @@ pub(crate) fn exit_info(end: &SessionExit) -> ExitInfo {
     ExitInfo {
         cause,
         oom: OomKilled::No,
+        monitors_lost: 0,
         finished_ns: end.finished_ns,
         reason,
     }

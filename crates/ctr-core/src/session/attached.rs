@@ -134,6 +134,11 @@ impl Attached {
         self.stop_signal
     }
 
+    /// Whether the caller's input counts.
+    pub(super) fn input(&self) -> ClientInput {
+        self.input
+    }
+
     pub(super) fn role(&self) -> Role {
         self.role
     }

@@ -12,10 +12,10 @@ use ctr_state::Terminal;
 use ctr_sys::{Deadline, PidRef, Signal, SignalFd, SysError, poll};
 use rustix::event::{PollFd, PollFlags};
 
+use super::rejoin::rejoin;
+use super::replies::{Sent, end_of, sent};
 use super::{Role, Session, SessionEnd, SessionIo, SignalProxy};
 use crate::error::EngineError;
-use crate::exec::session_exit_info;
-use crate::probe::exit_info;
 use crate::watch::Watch;
 
 /// How long a container may go on after its stop signal when nobody reads its output any more. In a pipeline of processes it would have
@@ -50,6 +50,7 @@ pub(super) struct Copy<'s, 'e, 'a> {
     resize: Option<WindowSize>,
     connection: Connection,
     seen: Option<Seen>,
+    gap: Gap,
     /// When a container that was asked to stop, because nobody reads its output, is killed.
     kill_at: Option<Deadline>,
     /// Put back when this is dropped, on every way out.
@@ -64,6 +65,14 @@ enum Connection {
     Ended(SessionEnd),
     /// The monitor has closed it before the exit.
     Lost,
+}
+
+/// Whether output may be missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gap {
+    None,
+    /// The monitor was killed with output that it had read, and another one has gone on.
+    Possible,
 }
 
 impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
@@ -107,6 +116,7 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
             window,
             connection: Connection::Open,
             seen: None,
+            gap: Gap::None,
             kill_at: None,
             _raw: raw,
         })
@@ -123,19 +133,33 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
                     }
                 }
                 Connection::Lost => {
-                    let (attached, container) = (&self.session.attached, &self.session.container);
-                    let watch = attached.watch(container)?;
-                    let exit = attached.recorded_end(container)?;
-                    if let (Some(exit), true) = (exit, written) {
-                        let end = attached.cut_off(exit);
-                        return Ok(self.ended(end));
-                    }
-                    if let Some(end) = self.wait(Some(&watch))? {
+                    if let Some(end) = self.go_on_alone()? {
                         return Ok(self.ended(end));
                     }
                 }
             }
         }
+    }
+
+    /// Without a connection: the end, when it is known and all is written; otherwise another connection, or some waiting.
+    fn go_on_alone(&mut self) -> Result<Option<SessionEnd>, EngineError> {
+        let written = self.stdout.is_empty() && self.stderr.is_empty();
+        let (attached, container) = (&self.session.attached, &self.session.container);
+        let watch = attached.watch(container)?;
+        match attached.recorded_end(container)? {
+            Some(exit) if written => return Ok(Some(attached.cut_off(exit))),
+            Some(_) => {}
+            None => {
+                if let Some(client) = rejoin(attached, container, self.window) {
+                    self.session.client = client;
+                    self.input.resume();
+                    self.connection = Connection::Open;
+                    self.gap = Gap::Possible;
+                    return Ok(None);
+                }
+            }
+        }
+        self.wait(Some(&watch))
     }
 
     /// Goes, and has the monitor go on as if the session had never been there.
@@ -297,8 +321,8 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
         if let Some(bytes) = self.input.pending() {
             match sent(client.try_send_stdin(bytes))? {
                 Sent::Yes => self.input.sent(),
-                Sent::No => {}
-                Sent::Never => self.input.close(),
+                // It is sent to whoever takes the monitor's place.
+                Sent::No | Sent::Never => {}
             }
         }
         Ok(())
@@ -318,18 +342,25 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
                         self.seen = Some(Seen::Exec(*end));
                     }
                     if let Some(end) = end_of(reply) {
-                        self.connection = Connection::Ended(end);
+                        self.connection = Connection::Ended(self.judged(end));
                         break;
                     }
                 }
                 Some(Frame::End) => {
-                    self.input.close();
                     self.connection = Connection::Lost;
                     break;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The end as the monitor tells it; one that has taken another one's place does not know what is missing.
+    fn judged(&self, end: SessionEnd) -> SessionEnd {
+        match (end, self.gap) {
+            (SessionEnd::Exited(exit), Gap::Possible) => self.session.attached.cut_off(exit),
+            (end, _) => end,
+        }
     }
 
     /// Nobody reads the output any more. Whoever only looked on leaves; a container in the foreground is asked to stop, and killed when
@@ -356,44 +387,5 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
             Some(_) => {}
         }
         Ok(None)
-    }
-}
-
-/// What became of something that was sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    Yes,
-    /// The monitor has no room now.
-    No,
-    /// The monitor is gone: reading from it says so next.
-    Never,
-}
-
-fn sent(result: Result<bool, MonitorError>) -> Result<Sent, EngineError> {
-    match result {
-        Ok(true) => Ok(Sent::Yes),
-        Ok(false) => Ok(Sent::No),
-        Err(MonitorError::Connection { .. }) => Ok(Sent::Never),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The end of the session, if the message is about that; answers to what was sent in between are not.
-fn end_of(reply: Reply) -> Option<SessionEnd> {
-    match reply {
-        Reply::Exit(record) => Some(SessionEnd::Exited(exit_info(&record))),
-        Reply::Dropped { missed } => Some(SessionEnd::Dropped { missed }),
-        Reply::SessionExit(end) => Some(match end.dropped {
-            0 => SessionEnd::Exited(session_exit_info(&end)),
-            dropped => SessionEnd::Left {
-                exit: session_exit_info(&end),
-                dropped,
-            },
-        }),
-        Reply::Created { .. }
-        | Reply::Done
-        | Reply::Status(_)
-        | Reply::SessionStarted { .. }
-        | Reply::Failed(_) => None,
     }
 }

@@ -14,7 +14,7 @@ use crate::fixture::{
 use crate::journal::count;
 use crate::needing::requires;
 use crate::policies::{ON_FAILURE, put_off, reasons, waiting};
-use crate::processes::{await_cleanups, end, init_of, monitor_of, waiter_of};
+use crate::processes::{await_cleanups, end, init_of, lose_monitor, waiter_of};
 
 pub(crate) const TESTS: [Test; 5] = [
     ("booting: every status with every policy", every),
@@ -116,7 +116,7 @@ fn bring_to(f: &Fixture, before: Before, policy: RestartPolicy) -> Container<'_>
 
 /// Its end was recorded, and then the machine went down.
 fn leave_stopped(f: &Fixture, container: &Container<'_>) {
-    end(&monitor_of(container), Signal::KILL);
+    lose_monitor(container);
     end(&init_of(container), Signal::KILL);
     f.edit(container.id(), |record| {
         let facts = record.edit();
@@ -125,6 +125,7 @@ fn leave_stopped(f: &Fixture, container: &Container<'_>) {
         facts.exit = Some(ExitInfo {
             cause: ExitCause::Exited { code: 3 },
             oom: OomKilled::No,
+            monitors_lost: 0,
             finished_ns: ctr_sys::now_ns(),
             reason: None,
         });
@@ -141,7 +142,7 @@ fn reboot(f: &Fixture) {
             end(&waiter_of(&container), Signal::KILL);
         }
         if record(&container).monitor().is_some() {
-            end(&monitor_of(&container), Signal::KILL);
+            lose_monitor(&container);
         }
         let group = &summary.snapshot().config().unwrap().cgroup_path;
         assert!(cgroups.kill_all(group, Deadline::after(GUARD)).unwrap());

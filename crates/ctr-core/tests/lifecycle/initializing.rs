@@ -11,7 +11,7 @@ use crate::Test;
 use crate::fixture::{Fixture, detached, generation, record, remove, runs, status, stop_after};
 use crate::journal::words;
 use crate::policies::reasons;
-use crate::processes::{end, init_of, monitor_of};
+use crate::processes::{end, init_of, lose_monitor, monitor_of};
 
 pub(crate) const TESTS: [Test; 10] = [
     ("initializing: it is made, waits, and is started", start),
@@ -162,7 +162,7 @@ fn taken_back() {
 fn stopped() {
     let f = Fixture::new();
     let container = f.running(&[]);
-    end(&monitor_of(&container), Signal::KILL);
+    lose_monitor(&container);
     end(&init_of(&container), Signal::KILL);
     let mut journal = f.journal();
     journal.news();
@@ -282,17 +282,17 @@ fn lost_monitor() {
     let f = Fixture::new();
     let container = initialized(&f);
     let init = init_of(&container);
-    end(&monitor_of(&container), Signal::KILL);
+    lose_monitor(&container);
     assert_eq!(status(&container), Status::Created);
     let mut journal = f.journal();
     journal.news();
-    // Nobody can start that one any more: it is made anew.
+    // Another monitor starts it.
     container.start(detached()).unwrap();
-    assert!(!init.is_alive());
-    assert_eq!(journal.words(), "cleanup init start");
+    assert!(init.is_alive());
+    assert_eq!(journal.words(), "start");
     assert_eq!(
         (status(&container), generation(&container)),
-        (Status::Running, 2)
+        (Status::Running, 1)
     );
     container.remove(remove(RemoveMode::Force)).unwrap();
     f.assert_gone(container.id());

@@ -6,7 +6,7 @@ use ctr_sys::{Signal, create_private_dir};
 
 use crate::Test;
 use crate::fixture::{Fixture, dead_intent, detached, generation, remove, status, stop_after};
-use crate::processes::{end, init_of, monitor_of};
+use crate::processes::{end, init_of, lose_monitor};
 
 pub(crate) const TESTS: [Test; 6] = [
     ("intents: a creation is taken back", creation),
@@ -140,7 +140,7 @@ fn bring_to(f: &Fixture, wanted: Status) -> Container<'_> {
         }
         Status::Stopped => {
             container.start(detached()).unwrap();
-            end(&monitor_of(&container), Signal::KILL);
+            lose_monitor(&container);
             end(&init_of(&container), Signal::KILL);
             container.lock("test").unwrap().unlock();
         }

@@ -18,7 +18,7 @@ use crate::Test;
 use crate::fake::USR1_CODE;
 use crate::fixture::{Fixture, detached, remove, stop_after};
 use crate::journal::{Journal, words};
-use crate::processes::{await_cleanups, end, init_of, monitor_of};
+use crate::processes::{await_cleanups, end, init_of, lose_monitor};
 
 pub(crate) const TESTS: [Test; 1] = [("model: random verbs", random_verbs)];
 
@@ -103,7 +103,7 @@ struct Model {
     /// The first of these names is its own, or will be.
     names: [&'static str; 2],
     ran: Ran,
-    monitor: MonitorState,
+    monitor: Watched,
     unrecorded: Unrecorded,
     code: Option<i32>,
     /// The code with which the program is about to end.
@@ -111,6 +111,14 @@ struct Model {
     /// The events that the step must lead to, and one that it may, in any order.
     must: Vec<EventKind>,
     may: Option<EventKind>,
+}
+
+/// Whether a monitor looks after the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watched {
+    Not,
+    Present,
+    NoMore,
 }
 
 /// What an operation is for the engine.
@@ -150,7 +158,7 @@ impl Model {
             status: None,
             names: NAMES,
             ran: Ran::Never,
-            monitor: MonitorState::None,
+            monitor: Watched::Not,
             unrecorded: Unrecorded::Nothing,
             code: None,
             dies_with: 0,
@@ -172,6 +180,9 @@ impl Model {
         if locks && self.unrecorded == Unrecorded::Death {
             self.unrecorded = Unrecorded::Nothing;
             self.must.push(EventKind::Died);
+        } else if locks && self.monitor == Watched::NoMore {
+            // Whoever takes the lock has another monitor look after it.
+            self.monitor = Watched::Present;
         }
         match step {
             Step::Create => {
@@ -189,11 +200,9 @@ impl Model {
                 self.exit();
             }
             // One that was only made is made anew then.
-            Step::LoseMonitor
-                if self.monitor == MonitorState::Present && status != Status::Created =>
-            {
-                end(&monitor_of(&container), Signal::KILL);
-                self.monitor = MonitorState::Lost;
+            Step::LoseMonitor if self.monitor == Watched::Present && status != Status::Created => {
+                lose_monitor(&container);
+                self.monitor = Watched::NoMore;
             }
             Step::Exit | Step::LoseMonitor => {}
         }
@@ -246,7 +255,7 @@ impl Model {
                 self.go(*trigger, operation);
             }
         }
-        if operation == Operation::Kill && monitor == MonitorState::Present {
+        if operation == Operation::Kill && monitor == Watched::Present {
             // The command that the monitor has started.
             self.go(Trigger::Cleaned, operation);
         }
@@ -254,7 +263,7 @@ impl Model {
             // The command that the monitor has started may come in between.
             self.may = Some(EventKind::Cleanup);
             self.status = None;
-            self.monitor = MonitorState::None;
+            self.monitor = Watched::Not;
             f.assert_gone(container.id());
         }
     }
@@ -272,7 +281,7 @@ impl Model {
         match trigger {
             Trigger::Init => {
                 self.must.push(EventKind::Init);
-                self.monitor = MonitorState::Present;
+                self.monitor = Watched::Present;
                 self.code = None;
             }
             Trigger::Start => {
@@ -302,7 +311,7 @@ impl Model {
                 if status == Status::Created {
                     self.code = Some(-1);
                 }
-                self.monitor = MonitorState::None;
+                self.monitor = Watched::Not;
             }
             Trigger::BeginRemove => self.must.push(EventKind::Remove),
             Trigger::Rebooted => unreachable!("no operation"),
@@ -313,7 +322,7 @@ impl Model {
         let monitor = self.monitor;
         self.dies_with = USR1_CODE;
         self.go(Trigger::ExitSeen, Operation::Cleanup);
-        if monitor == MonitorState::Present {
+        if monitor == Watched::Present {
             self.go(Trigger::Cleaned, Operation::Cleanup);
         } else {
             self.must.clear();
@@ -321,11 +330,10 @@ impl Model {
         }
     }
 
-    /// Only a monitor can tell the code.
+    /// Without a monitor, the kernel tells the code: here nobody reaps the process.
     fn ended(&mut self) {
-        let known = self.monitor == MonitorState::Present;
-        self.code = Some(if known { self.dies_with } else { -1 });
-        self.monitor = MonitorState::None;
+        self.code = Some(self.dies_with);
+        self.monitor = Watched::Not;
     }
 
     fn compare(&mut self, f: &Fixture, step: Step) {
@@ -349,7 +357,12 @@ impl Model {
         let status = summary.as_ref().and_then(ctr_core::Summary::status);
         assert_eq!(status, self.status, "{step:?}");
         if let Some(summary) = summary {
-            assert_eq!(summary.monitor(), self.monitor, "{step:?}");
+            let monitor = match summary.monitor() {
+                MonitorState::Present { .. } => Watched::Present,
+                MonitorState::Lost => Watched::NoMore,
+                MonitorState::None => Watched::Not,
+            };
+            assert_eq!(monitor, self.monitor, "{step:?}");
             assert_eq!(
                 summary.exit().map(ctr_state::ExitInfo::code),
                 self.code,

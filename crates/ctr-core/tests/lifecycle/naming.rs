@@ -7,7 +7,7 @@ use ctr_sys::Signal;
 
 use crate::Test;
 use crate::fixture::{Fixture, detached, remove, status, stop_after};
-use crate::processes::{end, init_of, monitor_of};
+use crate::processes::{end, init_of, lose_monitor};
 
 pub(crate) const TESTS: [Test; 4] = [
     ("naming: another name", renamed),
@@ -85,10 +85,14 @@ fn existing() {
     let runs = f.engine.history("c").unwrap();
     assert_eq!((runs.len(), &runs[0].ended), (1, &None));
     // Its end is known before anybody has recorded it.
-    end(&monitor_of(&container), Signal::KILL);
+    lose_monitor(&container);
     end(&init_of(&container), Signal::KILL);
     let runs = f.engine.history("c").unwrap();
-    assert_eq!(runs[0].ended.as_ref().unwrap().cause, ExitCause::Lost);
+    let signal = Signal::KILL;
+    assert_eq!(
+        runs[0].ended.as_ref().unwrap().cause,
+        ExitCause::Signaled { signal }
+    );
     container.start(detached()).unwrap();
     container
         .restart(ctr_core::RestartRequest { timeout_s: None })
@@ -103,7 +107,7 @@ fn existing() {
     let (user, restart) = (StartReason::User, StartReason::Restart);
     assert_eq!(reasons, [user, user, restart, user]);
     let codes = runs.iter().map(|run| run.ended.as_ref().unwrap().code());
-    assert_eq!(codes.collect::<Vec<_>>(), [-1, 0, 0, -1]);
+    assert_eq!(codes.collect::<Vec<_>>(), [137, 0, 0, -1]);
     assert!(runs.iter().all(|run| run.started_by.program == "lifecycle"));
     container.remove(remove(RemoveMode::Normal)).unwrap();
     f.assert_gone(container.id());

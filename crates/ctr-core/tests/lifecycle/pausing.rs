@@ -8,7 +8,7 @@ use ctr_sys::{Cgroups, Deadline, ExitStatus, Signal};
 use crate::Test;
 use crate::fixture::{Fixture, GUARD, detached, record, remove, status, stop_after};
 use crate::journal::words;
-use crate::processes::{await_cleanups, end, init_of, monitor_of};
+use crate::processes::{await_cleanups, init_of, lose_monitor};
 
 pub(crate) const TESTS: [Test; 9] = [
     ("pausing: a pause and its end", pause_and_unpause),
@@ -244,7 +244,7 @@ fn killed() {
 fn lost() {
     let f = Fixture::new();
     let container = paused(&f);
-    end(&monitor_of(&container), Signal::KILL);
+    lose_monitor(&container);
     assert_eq!(status(&container), Status::Paused);
     container.unpause().unwrap();
     container.pause().unwrap();
@@ -252,7 +252,11 @@ fn lost() {
     container.kill(Signal::KILL).unwrap();
     assert!(!init.is_alive());
     let summary = container.summary().unwrap();
-    assert_eq!(summary.exit().unwrap().cause, ExitCause::Lost);
+    let signal = Signal::KILL;
+    assert_eq!(
+        summary.exit().unwrap().cause,
+        ExitCause::Signaled { signal }
+    );
     container.remove(remove(RemoveMode::Normal)).unwrap();
     f.assert_gone(container.id());
 }

@@ -33,6 +33,46 @@ pub(crate) fn end(process: &PidRef, signal: Signal) {
     assert!(process.wait(Deadline::after(GUARD)).unwrap());
 }
 
+/// The monitor's keeper, which it makes in a quiet moment.
+pub(crate) fn keeper_of(monitor: &PidRef) -> PidRef {
+    let pid = monitor.stamp().pid;
+    loop {
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        for child in children.split_whitespace() {
+            let name = std::fs::read_to_string(format!("/proc/{child}/comm")).unwrap_or_default();
+            if name == "ctr-keeper\n" {
+                return PidRef::capture(child.parse().unwrap()).unwrap().unwrap();
+            }
+        }
+        assert!(monitor.is_alive());
+        std::thread::yield_now();
+    }
+}
+
+/// Kills the container's monitor together with its keeper, so that nobody is left who would take its place.
+pub(crate) fn lose_monitor(container: &Container<'_>) {
+    lose(&monitor_of(container));
+}
+
+/// Kills a monitor together with its keeper.
+pub(crate) fn lose(monitor: &PidRef) {
+    // It makes no other one then.
+    monitor.signal(Signal::STOP).unwrap();
+    let pid = monitor.stamp().pid;
+    let words = |pid: &str| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let own = words(&pid.to_string());
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    for child in children.split_whitespace() {
+        let twin = words(child) == own;
+        if let Some(child) = PidRef::capture(child.parse().unwrap()).unwrap()
+            && twin
+        {
+            end(&child, Signal::KILL);
+        }
+    }
+    end(monitor, Signal::KILL);
+}
+
 /// Children that live, adopted ones included.
 pub(crate) fn children() -> Vec<PidRef> {
     let text = std::fs::read_to_string("/proc/thread-self/children").unwrap();
@@ -56,11 +96,13 @@ pub(crate) fn needed_by(engine: &Engine, but: Option<&ContainerId>) -> Vec<PidSt
         }
         let record = snapshot.record().unwrap();
         let waiting = record.restart().and_then(|pending| pending.owner);
-        needed.extend(
-            [record.init(), record.monitor(), waiting]
-                .into_iter()
-                .flatten(),
-        );
+        // Not the one that is recorded: its keeper may have taken its place.
+        let alive = engine
+            .run_dir(snapshot.id())
+            .join(ctr_monitor::files::ALIVE);
+        let monitor = ctr_sys::Liveness::holder(&alive).unwrap();
+        let monitor = monitor.map(|monitor| monitor.stamp());
+        needed.extend([record.init(), monitor, waiting].into_iter().flatten());
     }
     needed
 }

@@ -12,7 +12,7 @@ use crate::fake::read_all;
 use crate::fixture::{Fixture, detached, generation, record, remove, status, stop_after};
 use crate::journal::words;
 use crate::policies::retries;
-use crate::processes::{await_cleanups, await_poll, await_record, end, init_of, monitor_of};
+use crate::processes::{await_cleanups, await_poll, await_record, end, init_of, lose_monitor};
 
 pub(crate) const TESTS: [Test; 9] = [
     ("reaching: what it is already", already),
@@ -187,10 +187,10 @@ fn never() {
 fn lost() {
     let f = Fixture::new();
     let container = f.running(&[]);
-    end(&monitor_of(&container), Signal::KILL);
+    lose_monitor(&container);
     let waits = waiter(&f, &container, "paused exited");
     end(&init_of(&container), Signal::USR1);
-    assert_answer(waits, "ended -1");
+    assert_answer(waits, "ended 3");
     container.remove(remove(RemoveMode::Normal)).unwrap();
     f.assert_gone(container.id());
 }

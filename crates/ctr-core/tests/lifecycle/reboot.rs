@@ -6,7 +6,7 @@ use ctr_sys::{Signal, remove_tree};
 
 use crate::Test;
 use crate::fixture::{Fixture, detached, other_boot, remove, status, stop_after};
-use crate::processes::{end, init_of, monitor_of};
+use crate::processes::{end, init_of, lose_monitor};
 
 pub(crate) const TESTS: [Test; 4] = [
     ("reboot: a container that ran", ran),
@@ -17,7 +17,7 @@ pub(crate) const TESTS: [Test; 4] = [
 
 /// What a reboot does: no process is left, and nothing that lies on a tmpfs.
 fn reboot(f: &Fixture, container: &Container<'_>) {
-    end(&monitor_of(container), Signal::KILL);
+    lose_monitor(container);
     end(&init_of(container), Signal::KILL);
     f.edit(container.id(), |record| {
         record.edit().boot_id = Some(other_boot());

@@ -13,7 +13,7 @@ use crate::fixture::{Fixture, detached, generation, record, remove, runs, status
 use crate::journal::{count, words};
 use crate::needing::requires;
 use crate::policies::reasons;
-use crate::processes::{await_watch, end, init_of, monitor_of};
+use crate::processes::{await_watch, end, init_of, lose_monitor, monitor_of};
 
 pub(crate) const TESTS: [Test; 10] = [
     ("restarting: one that runs", running),
@@ -129,7 +129,7 @@ fn idle() {
 fn stopped() {
     let f = Fixture::new();
     let container = f.running(&[]);
-    end(&monitor_of(&container), Signal::KILL);
+    lose_monitor(&container);
     end(&init_of(&container), Signal::KILL);
     let mut journal = f.journal();
     journal.news();

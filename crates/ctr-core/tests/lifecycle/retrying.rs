@@ -10,7 +10,7 @@ use crate::fixture::{Fixture, generation, record, remove, runs, status, stop_aft
 use crate::journal::{count, words};
 use crate::policies::{ON_FAILURE, make_due, reasons, retries, waiting};
 use crate::processes::{
-    await_children, await_cleanups, await_end, await_record, end, init_of, monitor_of, waiter_of,
+    await_children, await_cleanups, await_end, await_record, end, init_of, lose_monitor, waiter_of,
 };
 
 pub(crate) const TESTS: [Test; 7] = [
@@ -184,12 +184,13 @@ fn lost_monitor() {
     let container = f.running_with(ON_FAILURE, &[]);
     let mut journal = f.journal();
     journal.until(EventKind::Start);
-    end(&monitor_of(&container), Signal::KILL);
+    lose_monitor(&container);
     end(&init_of(&container), Signal::KILL);
     container.lock("test").unwrap().unlock();
     let news = words(&journal.until(EventKind::Start));
     assert_eq!(news, "died cleanup restart init start");
-    assert_eq!(cause(&container, 1), ExitCause::Lost);
+    let signal = Signal::KILL;
+    assert_eq!(cause(&container, 1), ExitCause::Signaled { signal });
     container.remove(remove(RemoveMode::Force)).unwrap();
     f.assert_gone(container.id());
 }

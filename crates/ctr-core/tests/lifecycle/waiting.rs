@@ -9,7 +9,7 @@ use ctr_sys::{Child, ExitStatus, Signal, Stdio};
 use crate::Test;
 use crate::fake::read_all;
 use crate::fixture::{Fixture, detached, generation, remove, stop_after};
-use crate::processes::{await_cleanups, await_watch, end, init_of, monitor_of};
+use crate::processes::{await_cleanups, await_watch, end, init_of, lose_monitor};
 
 pub(crate) const TESTS: [Test; 6] = [
     ("waiting: the run ends", run_ends),
@@ -78,11 +78,11 @@ fn monitor_lost() {
     let f = Fixture::new();
     let container = f.running(&[]);
     let asked_before = waiter(&f, &container);
-    end(&monitor_of(&container), Signal::KILL);
+    lose_monitor(&container);
     let asked_after = waiter(&f, &container);
     init_of(&container).signal(Signal::USR1).unwrap();
-    assert_answer(asked_before, "Lost -1");
-    assert_answer(asked_after, "Lost -1");
+    assert_answer(asked_before, "Exited { code: 3 } 3");
+    assert_answer(asked_after, "Exited { code: 3 } 3");
     container.remove(remove(RemoveMode::Normal)).unwrap();
     f.assert_gone(container.id());
 }

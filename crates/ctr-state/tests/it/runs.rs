@@ -10,6 +10,7 @@ fn exited(code: i32) -> ExitInfo {
     ExitInfo {
         cause: ExitCause::Exited { code },
         oom: OomKilled::No,
+        monitors_lost: 0,
         finished_ns: 9,
         reason: None,
     }

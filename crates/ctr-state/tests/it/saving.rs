@@ -25,6 +25,7 @@ fn facts() -> Facts {
                 signal: Signal::KILL,
             },
             oom: OomKilled::Yes,
+            monitors_lost: 0,
             finished_ns: 32,
             reason: Some("too much".to_owned()),
         }),

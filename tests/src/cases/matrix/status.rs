@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::Signal;
 use serde_json::Value;
 
 use super::operation::Operation;
@@ -11,7 +10,6 @@ use crate::harness::env::Env;
 use crate::harness::output::Output;
 use crate::harness::process::Process;
 use crate::harness::program::Running;
-use crate::harness::wait;
 
 /// A column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,9 +142,9 @@ impl<'a> Subject<'a> {
             }
             Status::Stopped => {
                 self.start()?;
-                let state = self.inspect()?["State"].take();
-                kill(&state["ConmonPid"])?;
-                kill(&state["Pid"])
+                let first = self.env.first_process(&self.id)?;
+                self.env.lose_monitor(&self.id)?;
+                Env::shoot(&first)
             }
             Status::Exited => {
                 self.start()?;
@@ -255,14 +253,6 @@ impl<'a> Subject<'a> {
 pub(super) enum Removal {
     Possible,
     Blocked,
-}
-
-/// Kills a process of the container and waits for its end.
-fn kill(pid: &Value) -> Result<()> {
-    let process = process(pid)?.context("a process of the container is there")?;
-    process.signal(Signal::KILL)?;
-    ensure!(process.ends_within(wait::PATIENCE)?, "it does not end");
-    Ok(())
 }
 
 /// The process of a number that `inspect` shows; 0 is none.

@@ -85,7 +85,10 @@ impl Journal {
     }
 
     fn gap(&mut self, bytes: u64, why: &str) -> io::Result<()> {
-        let text = format!("{bytes} bytes of output were lost here ({why})");
+        let text = match bytes {
+            0 => format!("output may have been lost here ({why})"),
+            bytes => format!("{bytes} bytes of output were lost here ({why})"),
+        };
         let mut entry = self.entry(WARNING, text.as_bytes());
         field(
             &mut entry,
