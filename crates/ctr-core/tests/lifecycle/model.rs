@@ -180,8 +180,8 @@ impl Model {
         if locks && self.unrecorded == Unrecorded::Death {
             self.unrecorded = Unrecorded::Nothing;
             self.must.push(EventKind::Died);
-        } else if locks && self.monitor == Watched::NoMore {
-            // Whoever takes the lock has another monitor look after it.
+        } else if matches!(step, Step::Ask(_)) && self.monitor == Watched::NoMore {
+            // Whoever takes the lock has another monitor look after it. A creation takes it only of what is over.
             self.monitor = Watched::Present;
         }
         match step {
