@@ -87,6 +87,9 @@ fn command(args: &[OsString], io: &mut Io) -> (Rule, Result<Outcome, CommandErro
         }
         Err(error) => return (Rule::General, Err(error)),
     };
+    // Two things of a caller that would be in the way: files that even their owner cannot open, children that nobody can wait for.
+    ctr_sys::unmask_owner();
+    ctr_sys::keep_children();
     let rule = parsed.verb.rule();
     let result = log::install(parsed.globals.log_level.as_deref()).and_then(|()| {
         let context = Context::new(parsed.globals, Host::of_process(args));

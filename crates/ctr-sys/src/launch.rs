@@ -1,8 +1,8 @@
 //! Starting programs with everything they inherit listed.
 //!
 //! A launched program gets the arguments, environment, descriptors, working directory and umask named here and nothing else: the
-//! environment starts empty, every other descriptor is closed, signal handlers are reset and none is blocked. A failing
-//! `execve(2)` is an error of [`Launch::spawn`], not an exit code.
+//! environment starts empty, every other descriptor is closed, signal handlers are reset and none is blocked. Of the caller's groups it
+//! has the primary one alone, where the caller may decide that. A failing `execve(2)` is an error of [`Launch::spawn`], not an exit code.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
@@ -293,6 +293,7 @@ impl Prepared {
             raw::private_mounts().ok();
         }
         raw::set_umask(self.launch.umask);
+        raw::leave_groups();
         raw::change_directory(&self.cwd)?;
         // All sources go above every target first, so that no target overwrites a source that is still needed.
         let above = report + 1;

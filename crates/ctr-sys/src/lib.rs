@@ -69,8 +69,8 @@ pub use output::{Output, OutputLimits};
 pub use pidref::{Delivery, PidRef, PidStamp, children, descendants, end_of_zombie};
 pub use poll::{Ready, poll, wait_either, wait_readable};
 pub use process::{
-    Subreaper, inherited_fd, login_uid, may_lower_oom_score_adj, oom_score_adj, set_not_dumpable,
-    set_subreaper, set_umask,
+    Subreaper, inherited_fd, keep_children, login_uid, may_lower_oom_score_adj, oom_score_adj,
+    set_not_dumpable, set_subreaper, unmask_owner,
 };
 pub use protect::{go_on_protected, protected_executable};
 pub use random::random_id;

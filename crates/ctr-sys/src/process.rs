@@ -2,11 +2,13 @@
 
 use std::os::fd::{OwnedFd, RawFd};
 
+use rustix::fs::Mode;
 use rustix::thread::CapabilitySet;
 
 use crate::error::{Context, SysError, SysResult};
 use crate::kernel_file;
 use crate::raw;
+use crate::signal::Signal;
 
 /// Whether orphaned descendants become children of the calling process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +60,17 @@ pub fn login_uid() -> Option<u32> {
     text.trim().parse().ok().filter(|uid| *uid != u32::MAX)
 }
 
-/// Has new files of this process get exactly the mode that is asked for, or less; see `umask(2)`.
-pub fn set_umask(mask: u32) {
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+/// Has the mask for new files, `umask(2)`, shut nobody out of a file that they make themselves. What it keeps from others stays.
+pub fn unmask_owner() {
+    let others = Mode::RWXG | Mode::RWXO;
+    let mask = rustix::process::umask(others);
+    rustix::process::umask(mask & others);
+}
+
+/// Has children stay until somebody waits for them. Whoever ignores `SIGCHLD` hands that on to the programs that they start, and the kernel
+/// then forgets children as they end.
+pub fn keep_children() {
+    raw::reset_signal(Signal::CHLD.number());
 }
 
 /// Keeps other processes of the same user, and the container, from looking into this one, `PR_SET_DUMPABLE`.

@@ -174,23 +174,29 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// All handlers to their default and nothing blocked. Async-signal-safe.
-pub(crate) fn reset_signals() {
+/// The handler of one signal to its default. Async-signal-safe.
+pub(crate) fn reset_signal(number: i32) {
     // The kernel's own structure (handler, flags, restorer, mask), zero: SIG_DFL. The C library's call refuses 32 and 33, which
     // may be ignored all the same when our own parent ignored them.
     let action = [0_u64; 4];
-    // SAFETY: the structure is larger than the kernel reads, the size of the mask is 8; the calls are async-signal-safe and
+    // SAFETY: the structure is larger than the kernel reads, the size of the mask is 8; the call is async-signal-safe and
     // failures for the numbers that cannot be changed are of no interest.
     unsafe {
-        for number in 1..=64 {
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                number,
-                action.as_ptr(),
-                ptr::null_mut::<u64>(),
-                8,
-            );
-        }
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            number,
+            action.as_ptr(),
+            ptr::null_mut::<u64>(),
+            8,
+        );
+    }
+}
+
+/// All handlers to their default and nothing blocked. Async-signal-safe.
+pub(crate) fn reset_signals() {
+    (1..=64).for_each(reset_signal);
+    // SAFETY: the set lives on the stack; the calls are async-signal-safe.
+    unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const set, ptr::null_mut());
@@ -235,6 +241,14 @@ pub(crate) fn errno() -> i32 {
 pub(crate) fn new_session() -> Result<(), i32> {
     // SAFETY: no arguments.
     check(unsafe { libc::setsid() })
+}
+
+/// No supplementary groups, as far as it is allowed. Async-signal-safe.
+pub(crate) fn leave_groups() {
+    // SAFETY: no group is read. Only this thread changes, and it is the only one of the child that calls it.
+    unsafe {
+        libc::syscall(libc::SYS_setgroups, 0, ptr::null::<libc::gid_t>());
+    }
 }
 
 /// `umask(2)`. Async-signal-safe.

@@ -22,13 +22,17 @@ use ctr_sys::{
 };
 
 fn main() {
-    let tests: [(&str, fn()); 13] = [
+    if std::env::args().nth(1).as_deref() == Some("odd") {
+        return odd_callee();
+    }
+    let tests: [(&str, fn()); 14] = [
         ("what is inherited", what_is_inherited),
         ("exec errors are errors of spawn", exec_errors),
         ("output within limits", output_within_limits),
         ("a deadline kills", deadline_kills),
         ("descriptors cross their numbers", crossing_descriptors),
         ("a helper has only what it keeps", helper_keeps),
+        ("a caller's mask and signals", odd_caller),
         ("a pid reference outlives its process", pid_reference),
         ("a twin has all that its parent has", twin),
         ("liveness is asked without being taken", liveness),
@@ -174,6 +178,26 @@ fn helper_keeps() {
         .join()
         .unwrap();
     assert!(threaded.is_err());
+}
+
+/// Called by somebody who ignores the ends of children and shuts everybody out of new files.
+fn odd_caller() {
+    let shell = format!(
+        "trap '' CHLD; umask 757; exec {} odd",
+        std::env::current_exe().unwrap().display()
+    );
+    let child = Launch::program("/bin/sh").args(["-c", &shell]).spawn();
+    assert_eq!(child.unwrap().wait().unwrap(), ExitStatus::Exited(0));
+}
+
+/// What that caller starts. A panic is a failure.
+fn odd_callee() {
+    ctr_sys::keep_children();
+    ctr_sys::unmask_owner();
+    let mask = rustix::process::umask(rustix::fs::Mode::empty());
+    assert_eq!(mask.bits(), 0o057);
+    let child = fork_helper(&[], || 9).unwrap();
+    assert_eq!(child.wait().unwrap(), ExitStatus::Exited(9));
 }
 
 fn pid_reference() {

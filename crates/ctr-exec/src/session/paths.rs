@@ -1,6 +1,7 @@
 //! Where a session lies, and who tells of it.
 
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use ctr_sys::{SysError, remove_tree};
@@ -51,7 +52,8 @@ impl SessionPaths {
     pub fn claim(&self, news: News) -> Result<bool, SysError> {
         let path = self.claimed(news);
         let mut options = std::fs::OpenOptions::new();
-        match options.write(true).create_new(true).open(&path) {
+        options.write(true).create_new(true).mode(0o600);
+        match options.open(&path) {
             Ok(_) => Ok(true),
             Err(error)
                 if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) =>
