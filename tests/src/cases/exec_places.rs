@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use super::inherit::with_open_directories;
+use super::inherit::{Canary, SECRET};
 use crate::harness::case::cases;
-use crate::harness::env::Env;
+use crate::harness::env::{Env, refs};
 use crate::harness::hosted::{container, ended, running, session, words};
-use crate::harness::process::{descriptors, directory};
-use crate::harness::tree::{self, write};
+use crate::harness::process::directory;
+use crate::harness::tree::write;
 
 cases! {
     Core nothing_of_the_caller_is_inside,
@@ -32,10 +31,9 @@ fn listed(text: &str) -> BTreeMap<i32, String> {
 const DESCRIPTORS: &str = "ls -l /proc/$$/fd; true";
 
 fn nothing_of_the_caller_is_inside(env: &Env) -> Result<()> {
-    let canary = env.path("canary");
-    tree::directory(&canary, 0o700)?;
-    let before = with_open_directories(&canary);
-    let before: Vec<&str> = before.iter().map(String::as_str).collect();
+    let canary = Canary::make(env)?;
+    let before = canary.words(":", "777");
+    let before = refs(&before);
     container(env, "c", &[])?;
     let script = format!("{DESCRIPTORS}; cat /proc/$$/environ; pwd; umask");
     for flags in [
@@ -46,27 +44,21 @@ fn nothing_of_the_caller_is_inside(env: &Env) -> Result<()> {
         &["--privileged"],
     ] {
         let call = env.call_through(&before, &words(flags, "c", &script));
-        let out = env.finish(call.env("SECRET", "of-the-caller"))?.ok()?;
+        let out = env.finish(call)?.ok()?;
         let numbers: Vec<i32> = listed(&out).into_keys().collect();
         ensure!(numbers == [0, 1, 2], "{flags:?}: {out}");
         ensure!(
-            !out.contains("SECRET") && !out.contains("canary"),
+            !out.contains(SECRET) && !out.contains("canary"),
             "{flags:?}: {out}"
         );
         ensure!(out.lines().any(|line| line == "0022"), "{flags:?}: {out}");
     }
     // Neither has the monitor kept anything, nor a command that goes on.
     let call = env.call_through(&before, &["exec", "-d", "c", "sleep", "1000"]);
-    let id = env.finish(call.env("SECRET", "of-the-caller"))?.id()?;
+    let id = env.finish(call)?.id()?;
     for process in [env.session_process(&id)?, env.monitor("c")?] {
-        for (number, target) in descriptors(process.pid) {
-            ensure!(
-                target != canary && target != Path::new("/"),
-                "{} has {number} -> {}",
-                process.describe(),
-                target.display()
-            );
-        }
+        let wrong = || process.describe();
+        canary.is_not_open_in(process.pid).with_context(wrong)?;
     }
     env.remove("c")
 }

@@ -30,6 +30,8 @@ pub(crate) mod files;
 pub(crate) mod holders;
 pub(crate) mod identity;
 pub(crate) mod inherit;
+pub(crate) mod inherit_chain;
+pub(crate) mod inherit_modes;
 pub(crate) mod inspecting;
 pub(crate) mod lifecycle;
 pub(crate) mod listing;
@@ -118,6 +120,8 @@ const TABLES: &[&[Case]] = &[
     devices::CASES,
     network::CASES,
     inherit::CASES,
+    inherit_chain::CASES,
+    inherit_modes::CASES,
     listing::CASES,
     inspecting::CASES,
     selection::CASES,
