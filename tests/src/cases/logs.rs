@@ -38,7 +38,7 @@ fn ended(env: &Env, name: &str, flags: &[&str], script: &str) -> Result<()> {
 }
 
 /// Where the log of a container lies.
-fn log_path(env: &Env, name: &str) -> Result<PathBuf> {
+pub(super) fn log_path(env: &Env, name: &str) -> Result<PathBuf> {
     let value = env.inspect(name)?;
     let path = value["HostConfig"]["LogConfig"]["Path"].as_str();
     Ok(PathBuf::from(

@@ -23,7 +23,7 @@ cases! {
 }
 
 /// Sizes of the files of a log.
-fn sizes(directory: &Path) -> Result<Vec<u64>> {
+pub(super) fn sizes(directory: &Path) -> Result<Vec<u64>> {
     let mut sizes = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

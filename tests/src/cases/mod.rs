@@ -9,6 +9,7 @@ pub(crate) mod dependencies;
 pub(crate) mod detach;
 pub(crate) mod devices;
 pub(crate) mod endings;
+pub(crate) mod endurance;
 pub(crate) mod environment;
 pub(crate) mod events;
 pub(crate) mod events_journal;
@@ -100,6 +101,7 @@ const TABLES: &[&[Case]] = &[
     rename::CASES,
     policies::CASES,
     restart::CASES,
+    endurance::CASES,
     streams::CASES,
     short_lives::CASES,
     terminal::CASES,

@@ -20,6 +20,7 @@ pub(crate) mod program;
 pub(crate) mod readme;
 pub(crate) mod reboot;
 pub(crate) mod receiver;
+pub(crate) mod resting;
 pub(crate) mod runner;
 pub(crate) mod sessions;
 pub(crate) mod share;
