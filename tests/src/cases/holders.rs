@@ -81,7 +81,7 @@ pub(super) fn wait_for_hang(env: &Env, verb: &str) -> Result<()> {
 }
 
 /// A command that stands still in the middle of a call of the runtime.
-struct Held {
+pub(super) struct Held {
     client: Running,
     /// Who has the lock: the command, or one that cleans up.
     holder: Process,
@@ -90,7 +90,7 @@ struct Held {
 
 impl Held {
     /// Has a command hang in this verb of the runtime, and stops whoever holds the lock then.
-    fn begin(env: &Env, verb: &str, words: &[&str]) -> Result<Held> {
+    pub(super) fn begin(env: &Env, verb: &str, words: &[&str]) -> Result<Held> {
         hang_in(env, verb)?;
         let client = env.call(words).spawn()?;
         wait_for_hang(env, verb)?;
@@ -105,7 +105,7 @@ impl Held {
     }
 
     /// Kills the holder; the kernel gives its lock up.
-    fn end(self) -> Result<()> {
+    pub(super) fn end(self) -> Result<()> {
         Env::shoot(&self.holder)?;
         self.client.signal(Signal::CONT)?;
         self.client.finish()?;

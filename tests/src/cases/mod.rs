@@ -3,6 +3,7 @@
 pub(crate) mod anew;
 pub(crate) mod attach_refusals;
 pub(crate) mod boot;
+pub(crate) mod bounded_time;
 pub(crate) mod crash;
 pub(crate) mod cut_off;
 pub(crate) mod dependencies;
@@ -102,6 +103,7 @@ const TABLES: &[&[Case]] = &[
     policies::CASES,
     restart::CASES,
     endurance::CASES,
+    bounded_time::CASES,
     streams::CASES,
     short_lives::CASES,
     terminal::CASES,
