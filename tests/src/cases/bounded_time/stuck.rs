@@ -33,7 +33,13 @@ const QUIET: &str = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; don
 
 /// The container `held` runs a script.
 fn running(env: &Env, hanging: &Hanging, script: &str) -> Result<()> {
-    let flags = ["--runtime", &hanging.program, "--stop-timeout", "1"];
+    // Some write as fast as they can.
+    let log = ["--log-opt", "max-size=1m"];
+    let flags = [
+        &["--runtime", &hanging.program, "--stop-timeout", "1"][..],
+        &log,
+    ]
+    .concat();
     env.create("held", &flags, &["sh", "-c", script])?;
     env.ctr(&["start", "held"])?.prints("held\n")?;
     env.wait_for_log("held", "ready")?;
@@ -103,7 +109,7 @@ pub(super) const MONITOR_KILLED_AND_KEEPER_STOPPED: Stuck = Stuck {
 pub(super) const WRITER_STOPPED: Stuck = Stuck {
     name: "writer of the log stopped",
     begin: |env, hanging| {
-        running(env, hanging, "trap 'exit 0' TERM; echo ready; yes")?;
+        running(env, hanging, "trap 'exit 0' TERM; yes ready")?;
         let (monitor, keeper) = (env.monitor("held")?.pid, env.keeper("held")?.pid);
         let inside = env.processes_of("held")?;
         let children =
@@ -180,7 +186,7 @@ pub(super) const IGNORES_SIGNALS: Stuck = Stuck {
 pub(super) const CLIENT_NEVER_READS: Stuck = Stuck {
     name: "a client that never reads",
     begin: |env, hanging| {
-        running(env, hanging, "trap 'exit 0' TERM; echo ready; yes")?;
+        running(env, hanging, "trap 'exit 0' TERM; yes ready")?;
         let client = env.call(&["attach", "--no-stdin", "held"]).spawn()?;
         client.wait_for_stdout("y\n")?;
         let process = Process::open(client.pid())?.context("the client is there")?;
@@ -212,7 +218,7 @@ pub(super) const DATABASE_HELD: Stuck = Stuck {
         running(env, hanging, QUIET)?;
         locked(&env.root().join("state.db"))
     },
-    sample: &["version"],
+    sample: &["ps -a", "inspect held"],
     deadline: DEADLINE,
 };
 
@@ -222,7 +228,7 @@ pub(super) const INDEX_HELD: Stuck = Stuck {
         running(env, hanging, QUIET)?;
         locked(&env.root().join("state.db-shm"))
     },
-    sample: &["ps -a", "inspect held"],
+    sample: &["system export"],
     deadline: DEADLINE,
 };
 
@@ -251,6 +257,8 @@ pub(super) const RUN_DIRECTORY_GONE: Stuck = Stuck {
     name: "run directory gone",
     begin: |env, hanging| {
         running(env, hanging, QUIET)?;
+        // Nothing is made there any more.
+        env.keeper("held")?;
         tree::remove(&env.run_directory("held")?)?;
         Ok(nothing())
     },
