@@ -9,6 +9,7 @@
 
 mod bench;
 mod cases;
+mod faults;
 mod harness;
 
 use std::process::ExitCode;
