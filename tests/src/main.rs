@@ -20,7 +20,11 @@ use crate::harness::args::{Action, parse};
 use crate::harness::{readme, runner};
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<String> = std::env::args().collect();
+    if let Some(code) = faults::fake::play(&words) {
+        return ExitCode::from(code);
+    }
+    let arguments: Vec<String> = words.into_iter().skip(1).collect();
     match act(&arguments) {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(counts)) => {
@@ -44,6 +48,7 @@ fn act(arguments: &[String]) -> Result<Option<runner::Counts>> {
         Action::Run(options) => runner::run(&cases::all(), &options).map(Some),
         Action::List(options) => Ok(Some(runner::list(&cases::all(), &options))),
         Action::Readme => readme::run().map(Some),
+        Action::KillMatrix(options) => faults::matrix::run(&options).map(Some),
         Action::Bench(options) => bench::run(&options).map(|()| None),
     }
 }

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use super::case::{Runtime, Scale, Set};
 use super::profile::Profile;
 use crate::bench::BenchOptions;
+use crate::faults::matrix::MatrixOptions;
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(crate) enum Action {
     Readme,
     /// Measure.
     Bench(BenchOptions),
+    /// Kill processes at every point.
+    KillMatrix(MatrixOptions),
 }
 
 /// Which cases, and how.
@@ -36,14 +39,15 @@ pub(crate) struct Options {
 /// Reads the arguments.
 pub(crate) fn parse(arguments: &[String]) -> Result<Action> {
     let Some((verb, rest)) = arguments.split_first() else {
-        bail!("say run, list, readme or bench");
+        bail!("say run, list, readme, bench or kill-matrix");
     };
     match verb.as_str() {
         "run" => options(rest).map(Action::Run),
         "list" => options(rest).map(Action::List),
         "readme" if rest.is_empty() => Ok(Action::Readme),
         "bench" => BenchOptions::parse(rest).map(Action::Bench),
-        other => bail!("{other:?}: say run, list, readme or bench"),
+        "kill-matrix" => MatrixOptions::parse(rest).map(Action::KillMatrix),
+        other => bail!("{other:?}: say run, list, readme, bench or kill-matrix"),
     }
 }
 

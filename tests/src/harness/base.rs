@@ -76,6 +76,11 @@ impl Base {
         &self.directory
     }
 
+    /// The program under test.
+    pub(crate) fn program(&self) -> &Path {
+        &self.ctr
+    }
+
     /// The environment of the case with this number.
     pub(crate) fn env(&self, number: usize, runtime: Runtime) -> Result<Env> {
         let directory = self.directory.join(format!("case-{number:04}"));

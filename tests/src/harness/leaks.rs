@@ -65,12 +65,18 @@ impl Place {
 
     /// What is there beyond what was there before, each as a line.
     pub(crate) fn leaks(&self, before: &Before) -> Result<Vec<String>> {
+        let mut leaks = self.leaks_but_cgroups(before)?;
+        for name in abandoned_cgroups(before)? {
+            leaks.push(format!("cgroup {name}"));
+        }
+        Ok(leaks)
+    }
+
+    /// The same without cgroups, which everybody on the machine makes: for one who knows the names of his own.
+    pub(crate) fn leaks_but_cgroups(&self, before: &Before) -> Result<Vec<String>> {
         let mut leaks = self.processes(before)?;
         for path in self.files()?.difference(&before.files) {
             leaks.push(format!("file {}", path.display()));
-        }
-        for name in abandoned_cgroups(before)? {
-            leaks.push(format!("cgroup {name}"));
         }
         for line in self.new_mounts(before)? {
             leaks.push(format!("mount {line}"));
@@ -89,6 +95,11 @@ impl Place {
                 remove_cgroup(&path);
             }
         }
+        self.unmount_new(before);
+    }
+
+    /// Removes leaked mounts, as far as it goes.
+    pub(crate) fn unmount_new(&self, before: &Before) {
         for mount in mounts().unwrap_or_default().iter().rev() {
             if !before.mounts.contains(&mount.line) && self.bears_a_mark(&mount.line) {
                 unmount(&mount.point, UnmountFlags::DETACH).ok();

@@ -1,0 +1,259 @@
+//! One point: a process is killed before a call, and then everything has to be put right by one ordinary command.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::operations::{Before, CREATE, NAME, Operation, Presence};
+use super::options::Victim;
+use super::record::Outcome;
+use super::stage::{Stage, Trouble, ids_in, lives, trouble};
+use crate::faults::tracer::{
+    Action, Interest, Phase, Plan, Programs, Role, Syscall, Traced, Until, trace,
+};
+use crate::harness::wait;
+
+/// A traced command that takes longer hangs.
+const HANGS: Duration = Duration::from_secs(60);
+
+/// How long nobody does anything when all is done. Longer than a monitor waits before it makes a keeper.
+const QUIET: Duration = Duration::from_millis(350);
+
+/// Statuses in which a container may stay.
+const SETTLED: &[&str] = &["created", "initialized", "running", "paused", "exited"];
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    /// How many calls of the victim change something, up to the kill.
+    pub(crate) count: u64,
+    /// The call before which it was killed.
+    pub(crate) call: Option<String>,
+    pub(crate) traced: Traced,
+}
+
+/// Runs the operation, with the victim killed at a point if there is one.
+fn operate(
+    stage: &mut Stage<'_>,
+    operation: &Operation,
+    victim: Victim,
+    programs: &Programs,
+    point: Option<u64>,
+) -> Result<Tried> {
+    let attach: Vec<(i32, Role)> = match victim {
+        Victim::Cli => Vec::new(),
+        Victim::Monitor | Victim::Runtime | Victim::Cleanup => stage
+            .monitor()?
+            .map(|pid| (pid, Role::Monitor))
+            .into_iter()
+            .collect(),
+    };
+    let roles = victim.roles();
+    let mut count = 0;
+    let mut call = None;
+    let mut ids = Vec::new();
+    let mut decide = |syscall: &Syscall| {
+        if syscall.phase != Phase::Entry
+            || syscall.nth_change.is_none()
+            || !roles.contains(&syscall.role)
+            || call.is_some()
+        {
+            return Action::Continue;
+        }
+        count += 1;
+        let name = syscall.name();
+        if name.starts_with("mkdir") {
+            ids.extend(ids_in(&syscall.subject()));
+        }
+        if point == Some(count) {
+            call = Some(format!("{name} {}", syscall.subject()));
+            return Action::Kill;
+        }
+        Action::Continue
+    };
+    let plan = Plan {
+        programs,
+        interest: &|role| match (victim, roles.contains(&role)) {
+            (_, true) => Interest::Calls,
+            (Victim::Cli, false) => Interest::Nothing,
+            (_, false) => Interest::Family,
+        },
+        until: match victim {
+            Victim::Cli => Until::End,
+            Victim::Monitor | Victim::Runtime | Victim::Cleanup => Until::Quiet(QUIET),
+        },
+        patience: HANGS,
+        attach: &attach,
+    };
+    let words = stage.words(operation.words);
+    let traced = trace(&words, &plan, &mut decide)?;
+    for id in ids {
+        stage.note_id(&id);
+    }
+    Ok(Tried {
+        count,
+        call,
+        traced,
+    })
+}
+
+/// Counts the points of a victim, in a run that is not disturbed.
+pub(crate) fn count(
+    stage: &mut Stage<'_>,
+    operation: &Operation,
+    victim: Victim,
+    programs: &Programs,
+) -> Result<u64> {
+    stage.set(operation.before)?;
+    let tried = operate(stage, operation, victim, programs, None)?;
+    let output = &tried.traced.output;
+    if output.code != 0 || tried.traced.hung {
+        bail!("undisturbed: {output}");
+    }
+    claim_holds(stage, operation)?;
+    finish(stage)?;
+    Ok(tried.count)
+}
+
+/// Tries a point. An error that is a [`Trouble`] is a finding, others are failures of the harness.
+pub(crate) fn attempt(
+    stage: &mut Stage<'_>,
+    operation: &Operation,
+    victim: Victim,
+    programs: &Programs,
+    point: u64,
+) -> (Option<String>, Result<()>) {
+    let tried = stage
+        .set(operation.before)
+        .and_then(|()| operate(stage, operation, victim, programs, Some(point)));
+    let tried = match tried {
+        Ok(tried) => tried,
+        Err(error) => return (None, Err(error)),
+    };
+    let call = tried.call.clone();
+    (call, after(stage, operation, victim, &tried, point))
+}
+
+/// All that is asked after the kill.
+fn after(
+    stage: &mut Stage<'_>,
+    operation: &Operation,
+    victim: Victim,
+    tried: &Tried,
+    point: u64,
+) -> Result<()> {
+    let output = &tried.traced.output;
+    if tried.traced.hung {
+        return Err(trouble(
+            Outcome::Wedged,
+            format!("the operation hangs: {output}"),
+        ));
+    }
+    // Readers answer at once, whatever has happened.
+    stage.list()?;
+    if victim != Victim::Cli && output.code == 0 {
+        claim_holds(stage, operation)?;
+    }
+    let number = usize::try_from(point)? % operation.next.len();
+    let next = &operation.next[number];
+    let follow_up = stage.ctr(next.words)?;
+    let words = format!("{}{}", follow_up.out(), follow_up.err());
+    let refused = next.refusals.iter().any(|text| words.contains(text));
+    if follow_up.code != 0 && !refused {
+        return Err(trouble(Outcome::Wedged, format!("next: {follow_up}")));
+    }
+    settles(stage, operation)?;
+    finish(stage)
+}
+
+/// A command that says that it was successful has done its work.
+fn claim_holds(stage: &Stage<'_>, operation: &Operation) -> Result<()> {
+    let holds = |list: &[(String, super::stage::Seen)]| match list.first() {
+        None => operation.done.is_empty(),
+        Some((_, seen)) => operation.done.contains(&seen.status.as_str()),
+    };
+    // What another process does afterwards may take a moment, as the removal of `--rm`.
+    let mut last = Vec::new();
+    let held = wait::within(Duration::from_secs(5), || {
+        last = stage.list()?;
+        Ok(holds(&last).then_some(()))
+    })?;
+    match held {
+        Some(()) => Ok(()),
+        None => Err(trouble(
+            Outcome::Wrong,
+            format!("exit code 0, but afterwards there is {last:?}"),
+        )),
+    }
+}
+
+/// No container stays between two statuses, and what is said of its process is true.
+fn settles(stage: &Stage<'_>, operation: &Operation) -> Result<()> {
+    let mut last = Vec::new();
+    let settled = wait::within(Duration::from_secs(10), || {
+        last = stage.list()?;
+        let mut good = true;
+        for (_, seen) in &last {
+            good &= SETTLED.contains(&seen.status.as_str());
+            if matches!(seen.status.as_str(), "running" | "paused") {
+                good &= lives(seen.pid)?;
+            }
+        }
+        Ok(good.then_some(()))
+    })?;
+    if settled.is_none() {
+        return Err(trouble(
+            Outcome::Wrong,
+            format!("it does not settle: {last:?}"),
+        ));
+    }
+    let names: BTreeMap<&str, usize> = last.iter().fold(BTreeMap::new(), |mut names, (name, _)| {
+        *names.entry(name.as_str()).or_default() += 1;
+        names
+    });
+    if operation.presence == Presence::Stays && !names.contains_key(NAME) {
+        return Err(trouble(Outcome::Wrong, "the container is gone"));
+    }
+    if names.len() > 1 || names.values().any(|count| *count > 1) {
+        return Err(trouble(Outcome::Wrong, format!("containers: {last:?}")));
+    }
+    Ok(())
+}
+
+/// Removes everything; then nothing is left, and the name is free.
+fn finish(stage: &mut Stage<'_>) -> Result<()> {
+    stage.note_ids()?;
+    stage.must(&["rm", "-fa"])?;
+    empty(stage)?;
+    let leaks = stage.leaks()?;
+    if !leaks.is_empty() {
+        return Err(trouble(Outcome::Residue, leaks.join("; ")));
+    }
+    stage.must(CREATE)?;
+    stage.must(&["rm", NAME])?;
+    empty(stage)
+}
+
+fn empty(stage: &Stage<'_>) -> Result<()> {
+    let left = stage.list()?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(trouble(
+        Outcome::Residue,
+        format!("containers stay: {left:?}"),
+    ))
+}
+
+/// What kind of trouble an error is, if it is one.
+pub(crate) fn found(error: &anyhow::Error) -> Option<&Trouble> {
+    error.downcast_ref()
+}
+
+/// Whether a victim can be there at all: nobody cleans up where nothing ran.
+pub(crate) fn is_possible(operation: &Operation, victim: Victim) -> bool {
+    victim != Victim::Cleanup
+        || !matches!(operation.before, Before::Created | Before::Exited)
+            && operation.name != "create"
+}
