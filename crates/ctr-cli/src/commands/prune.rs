@@ -11,11 +11,13 @@ use crate::error::{CommandError, Outcome};
 use crate::io::Io;
 
 /// What is removed.
-const UNUSED: [Status; 4] = [
+const UNUSED: [Status; 5] = [
     Status::Configured,
     Status::Created,
     Status::Stopped,
     Status::Exited,
+    // Its removal was cut off, and is finished.
+    Status::Removing,
 ];
 
 /// The filters that make sense for what is about to be removed.
