@@ -63,6 +63,14 @@ impl Place {
         })
     }
 
+    /// What is there now, where nothing was ever started and no file is: only the mounts.
+    pub(crate) fn look_at_mounts(&self) -> Result<Before> {
+        Ok(Before {
+            mounts: mounts()?.into_iter().map(|mount| mount.line).collect(),
+            ..Before::default()
+        })
+    }
+
     /// What is there beyond what was there before, each as a line.
     pub(crate) fn leaks(&self, before: &Before) -> Result<Vec<String>> {
         let mut leaks = self.leaks_but_cgroups(before)?;

@@ -158,7 +158,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         words: RUN_RM,
         presence: Presence::MayBeGone,
         done: &[],
-        next: &[next(RUN_RM, &[TAKEN]), next(&["ps", "-a"], &[])],
+        next: &[next(RUN_RM, &[TAKEN]), next(RM_FORCE, &[GONE])],
     },
     Operation {
         name: "stop",

@@ -87,7 +87,7 @@ impl<'a> Stage<'a> {
         };
         Ok(Stage {
             common,
-            found: place.look()?,
+            found: place.look_at_mounts()?,
             place,
             directory: path,
             through: Vec::new(),
