@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,12 +14,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Error, Result, bail, ensure};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, set_parent_process_death_signal};
 use serde_json::Value;
 
 use crate::harness::machine::cgroup_roots;
 use crate::harness::process::Process;
-use crate::harness::tree::{directory, write};
+use crate::harness::tree::{directory, remove, write};
 
 /// The name of the program.
 pub(crate) const NAME: &str = "fake-runtime";
@@ -34,10 +35,10 @@ pub(crate) fn play(words: &[String]) -> Option<u8> {
     if Path::new(program).file_name()? != NAME {
         return None;
     }
-    if let [word, gate, ready, command @ ..] = rest
+    if let [word, parent, pipes, command @ ..] = rest
         && word == INIT
     {
-        let error = init(Path::new(gate), Path::new(ready), command);
+        let error = init(parent, Path::new(pipes), command);
         eprintln!("{NAME}: {error:#}");
         return Some(127);
     }
@@ -105,28 +106,7 @@ impl Call<'_> {
         ensure!(!place.exists(), "container {id} exists");
         directory(&place, 0o700)?;
         write(&place.join("group"), group)?;
-        let groups = make_group(group)?;
-        let (gate, ready) = (place.join("gate"), place.join("ready"));
-        for pipe in [&gate, &ready] {
-            rustix::fs::mkfifoat(CWD, pipe, Mode::from_raw_mode(0o600)).context("make a pipe")?;
-        }
-        let own = std::env::current_exe().context("find the fake")?;
-        let mut child = program(&own)
-            .arg0(NAME)
-            .arg(INIT)
-            .args([&gate, &ready])
-            .args(arguments(&spec["process"])?)
-            .envs(variables(&spec["process"]))
-            .spawn()
-            .context("start the first process")?;
-        let pid = i32::try_from(child.id())?;
-        write(&place.join("init"), &stamp(pid)?)?;
-        enter(&groups, pid)?;
-        if let Err(error) = wait_for(&ready, pid) {
-            child.kill().ok();
-            child.wait().ok();
-            return Err(error);
-        }
+        let (pid, _) = make_process(&place, group, &spec["process"])?;
         write(self.option("--pid-file")?, &pid.to_string())
     }
 
@@ -148,12 +128,7 @@ impl Call<'_> {
     fn start(&self, id: &str) -> Result<()> {
         let first = self.first(id)?;
         ensure!(first.is_some(), "the container does not run");
-        let gate = open(
-            &self.place(id)?.join("gate"),
-            OFlags::WRONLY | OFlags::NONBLOCK,
-        )?;
-        rustix::io::write(gate, b"s").context("let the program go")?;
-        Ok(())
+        Pipes::of(&self.place(id)?).start()
     }
 
     fn state(&self, id: &str) -> Result<()> {
@@ -182,17 +157,13 @@ impl Call<'_> {
     fn exec(&self, id: &str) -> Result<()> {
         ensure!(self.first(id)?.is_some(), "the container does not run");
         let process = json(self.option("--process")?)?;
-        let words = arguments(&process)?;
-        let group = fs::read_to_string(self.place(id)?.join("group"))?;
-        let (name, rest) = words.split_first().context("no program")?;
-        let child = program(Path::new(name))
-            .args(rest)
-            .envs(variables(&process))
-            .spawn()
-            .with_context(|| format!("executable file {name} not found in $PATH"))?;
-        let pid = i32::try_from(child.id())?;
-        enter(&make_group(&group)?, pid)?;
-        write(self.option("--pid-file")?, &pid.to_string())
+        let place = self.place(id)?;
+        let group = fs::read_to_string(place.join("group"))?;
+        let pipes = place.join(format!("exec-{}", std::process::id()));
+        directory(&pipes, 0o700)?;
+        let (pid, pipes) = make_process(&pipes, &group, &process)?;
+        write(self.option("--pid-file")?, &pid.to_string())?;
+        pipes.start()
     }
 
     /// The file of a freezer, and what it says when frozen and when not.
@@ -239,11 +210,7 @@ impl Call<'_> {
             first.signal(Signal::KILL)?;
             first.ends_within(std::time::Duration::from_secs(10))?;
         }
-        let place = self.place(id)?;
-        for entry in fs::read_dir(&place)?.flatten() {
-            fs::remove_file(entry.path())?;
-        }
-        fs::remove_dir(&place).context("remove the state")
+        remove(&self.place(id)?)
     }
 }
 
@@ -253,11 +220,11 @@ enum Freeze {
     No,
 }
 
-/// The first process: says that it is ready, waits for its start, and becomes the program.
-fn init(gate: &Path, ready: &Path, command: &[String]) -> Error {
-    match wait_for_start(gate, ready) {
-        Ok(()) => {}
-        Err(error) => return error,
+/// A process that is not its program yet: it dies with the runtime until that has recorded it, as those of real runtimes do, then says that
+/// it is ready, waits for its start, and becomes the program.
+fn init(parent: &str, pipes: &Path, command: &[String]) -> Error {
+    if let Err(error) = Pipes::of(pipes).wait_for_start(parent) {
+        return error;
     }
     let Some((name, rest)) = command.split_first() else {
         return Error::msg("no program");
@@ -270,34 +237,95 @@ fn init(gate: &Path, ready: &Path, command: &[String]) -> Error {
     Error::new(error).context(format!("execute {name}"))
 }
 
-fn wait_for_start(gate: &Path, ready: &Path) -> Result<()> {
-    // Open for both, so that the open itself waits for nobody.
-    let gate = open(gate, OFlags::RDWR)?;
-    let ready = open(ready, OFlags::WRONLY)?;
-    rustix::io::write(&ready, b"r").context("say that it is ready")?;
-    drop(ready);
-    rustix::io::read(&gate, &mut [0_u8]).context("wait for the start")?;
-    Ok(())
+/// Starts a process, which is in the group and recorded when this returns, and waits for its start.
+fn make_process(place: &Path, group: &str, process: &Value) -> Result<(i32, Pipes)> {
+    let pipes = Pipes::of(place);
+    pipes.make()?;
+    let groups = make_group(group)?;
+    let own = std::env::current_exe().context("find the fake")?;
+    let child = program(&own)
+        .arg0(NAME)
+        .args([INIT, &std::process::id().to_string()])
+        .arg(place)
+        .args(arguments(process)?)
+        .envs(variables(process))
+        .spawn()
+        .context("start a process")?;
+    let pid = i32::try_from(child.id())?;
+    let ready = open(&pipes.ready, OFlags::RDWR)?;
+    wait_for(&ready, pid)?;
+    enter(&groups, pid)?;
+    write(&place.join("init"), &stamp(pid)?)?;
+    pipes.start()?;
+    wait_for(&ready, pid)?;
+    Ok((pid, pipes))
 }
 
-/// Waits until the first process is ready, or has ended.
-fn wait_for(ready: &Path, pid: i32) -> Result<()> {
+/// The named pipes between the runtime and a process that is not its program yet.
+struct Pipes {
+    /// A byte lets the process go on.
+    gate: PathBuf,
+    /// A byte says that the process has come to the next wait.
+    ready: PathBuf,
+}
+
+impl Pipes {
+    fn of(place: &Path) -> Pipes {
+        Pipes {
+            gate: place.join("gate"),
+            ready: place.join("ready"),
+        }
+    }
+
+    fn make(&self) -> Result<()> {
+        for pipe in [&self.gate, &self.ready] {
+            rustix::fs::mkfifoat(CWD, pipe, Mode::from_raw_mode(0o600)).context("make a pipe")?;
+        }
+        Ok(())
+    }
+
+    /// Lets the process go on that waits.
+    fn start(&self) -> Result<()> {
+        let gate = open(&self.gate, OFlags::WRONLY | OFlags::NONBLOCK)?;
+        rustix::io::write(gate, b"s").context("let a process go on")?;
+        Ok(())
+    }
+
+    /// In the process.
+    fn wait_for_start(&self, parent: &str) -> Result<()> {
+        set_parent_process_death_signal(Some(Signal::KILL)).context("die with the runtime")?;
+        let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string());
+        ensure!(now.as_deref() == Some(parent), "the runtime has ended");
+        // Open for both, so that the open itself waits for nobody.
+        let gate = open(&self.gate, OFlags::RDWR)?;
+        let ready = open(&self.ready, OFlags::RDWR)?;
+        rustix::io::write(&ready, b"r").context("say that it is there")?;
+        rustix::io::read(&gate, &mut [0_u8]).context("wait until it is recorded")?;
+        set_parent_process_death_signal(None).context("outlive the runtime")?;
+        rustix::io::write(&ready, b"r").context("say that it is ready")?;
+        rustix::io::read(&gate, &mut [0_u8]).context("wait for the start")?;
+        Ok(())
+    }
+}
+
+/// Waits until a process says something, or has ended.
+fn wait_for(ready: &OwnedFd, pid: i32) -> Result<()> {
     let process = Pid::from_raw(pid).context("a pid is not zero")?;
     let process = rustix::process::pidfd_open(process, rustix::process::PidfdFlags::empty())?;
-    let pipe = open(ready, OFlags::RDWR)?;
     let mut fds = [
-        PollFd::new(&pipe, PollFlags::IN),
+        PollFd::new(ready, PollFlags::IN),
         PollFd::new(&process, PollFlags::IN),
     ];
-    poll(&mut fds, None).context("wait for the first process")?;
+    poll(&mut fds, None).context("wait for a process")?;
     ensure!(
         fds[0].revents().contains(PollFlags::IN),
-        "the first process has ended"
+        "the process has ended"
     );
+    rustix::io::read(ready, &mut [0_u8]).context("hear of a process")?;
     Ok(())
 }
 
-fn open(path: &Path, flags: OFlags) -> Result<std::os::fd::OwnedFd> {
+fn open(path: &Path, flags: OFlags) -> Result<OwnedFd> {
     let opened = rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty());
     opened.with_context(|| format!("open {}", path.display()))
 }

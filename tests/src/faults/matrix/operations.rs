@@ -244,7 +244,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         words: &["wait", NAME],
         presence: Presence::Stays,
         done: &["stopped", "exited"],
-        next: &[next(&["wait", NAME], &[]), START],
+        next: &[next(&["container", "cleanup", NAME], &[]), START],
     },
     Operation {
         name: "rm",
