@@ -68,7 +68,8 @@ pub(crate) fn readme(target: &Path) -> Result<Counts> {
     counted(&mut command)
 }
 
-fn build() -> Result<()> {
+/// Builds the programs that the cases need.
+pub(crate) fn build() -> Result<()> {
     succeed(&mut cargo([
         "build",
         "--quiet",
@@ -103,7 +104,7 @@ pub(crate) fn test_program(target: &Path) -> std::path::PathBuf {
 }
 
 /// Runs the test program and takes its counts from the last line. A skipped case is a failed one in CI.
-fn counted(command: &mut std::process::Command) -> Result<Counts> {
+pub(crate) fn counted(command: &mut std::process::Command) -> Result<Counts> {
     let mut last = String::new();
     let copied = copy_lines(command, |line| line.clone_into(&mut last))?;
     let mut counts = Counts::parse(&last)

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod faults;
 mod install;
 mod integration;
 mod layers;
@@ -46,6 +47,11 @@ const TASKS: &[Task] = &[
         name: "test-integration",
         about: "the end-to-end cases [--runtime builtin|runc|crun|all] [--profile host|legacy|unified] [--scale quick|full] [--filter TEXT] [--jobs N]",
         run: integration::run,
+    },
+    Task {
+        name: "kill-matrix",
+        about: faults::ABOUT,
+        run: faults::run,
     },
     Task {
         name: "bench",
@@ -124,7 +130,7 @@ mod tests {
         let error = dispatch(&["nonsense".to_owned()]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "unknown task \"nonsense\"; the tasks are: test, test-integration, bench, man, layers, tidy"
+            "unknown task \"nonsense\"; the tasks are: test, test-integration, kill-matrix, bench, man, layers, tidy"
         );
     }
 

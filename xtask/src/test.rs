@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::metadata::Metadata;
 use crate::process::{cargo, copy_lines, output, succeed};
 use crate::report::{Counts, Report};
-use crate::{Verdict, install, integration, layers, man, no_arguments, tidy};
+use crate::{Verdict, faults, install, integration, layers, man, no_arguments, tidy};
 
 /// Examples that show a crate alone: the package, and the example's name.
 const EXAMPLES: &[(&str, &str)] = &[
@@ -86,6 +86,8 @@ fn running_steps(target: &Path) -> Vec<(String, Step<'_>)> {
     steps.push(("man pages and completions".to_owned(), pages));
     let suite = Box::new(|| integration::all_rounds(target));
     steps.push(("integration".to_owned(), suite));
+    let sample = Box::new(|| faults::sample(target));
+    steps.push(("kill-matrix sample".to_owned(), sample));
     steps
 }
 

@@ -14,7 +14,7 @@ mod stage;
 
 use std::io::Write;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 
 pub(crate) use options::MatrixOptions;
 
@@ -27,7 +27,7 @@ use crate::harness::runner::Counts;
 use crate::harness::tree::copy_program;
 use operations::Operation;
 use options::{Maker, Victim};
-use record::{Begin, Outcome, Record, Records};
+use record::{Begin, Key, Outcome, Record, Records};
 use stage::{Common, Stage, place_of};
 
 /// Runs the points of these options; the counts of good and bad ones.
@@ -118,14 +118,24 @@ impl Matrix<'_> {
     fn pair(&mut self, operation: &Operation, victim: Victim, pair: u64) -> Result<()> {
         let path = self.next_place();
         let mut stage = Stage::new(&self.common, path)?;
-        let counted = point::count(&mut stage, operation, victim, &self.programs);
+        let counted = point::count(&mut stage, operation, victim, &self.programs)
+            .map_err(|error| described(&stage, &error));
         stage.clear();
-        let count = counted
-            .with_context(|| format!("count the points of {} {}", operation.name, victim.name()))?;
+        let count = match counted {
+            Ok(count) => count,
+            // Nobody was killed: what is wrong is not a point's, and bad all the same.
+            Err((outcome, detail)) => {
+                return self.note(&Record {
+                    key: key(operation, victim, 0),
+                    call: "none, it was only watched".to_owned(),
+                    outcome,
+                    detail,
+                });
+            }
+        };
         println!("{} {}: {count} points", operation.name, victim.name());
         for point in self.options.points(pair, count) {
-            let key = (operation.name.to_owned(), victim.name().to_owned(), point);
-            if !self.records.has(&key) {
+            if !self.records.has(&key(operation, victim, point)) {
                 self.point(operation, victim, point)?;
             }
         }
@@ -136,42 +146,56 @@ impl Matrix<'_> {
         let path = self.next_place();
         let mut stage = Stage::new(&self.common, path)?;
         let (call, result) = point::attempt(&mut stage, operation, victim, &self.programs, point);
+        let call = call.map(|call| stage.brief(&call));
         let (outcome, detail) = match &result {
             Ok(()) if call.is_none() => (Outcome::Missed, String::new()),
             Ok(()) => (Outcome::Ok, String::new()),
-            Err(error) => match point::found(error) {
-                Some(trouble) => (trouble.outcome, trouble.what.clone()),
-                None => (Outcome::Wedged, format!("the harness failed: {error:#}")),
-            },
+            Err(error) => described(&stage, error),
         };
         if result.is_ok() {
             stage.discard()?;
         } else {
             stage.clear();
         }
-        let record = Record {
-            key: (operation.name.to_owned(), victim.name().to_owned(), point),
+        self.note(&Record {
+            key: key(operation, victim, point),
             call: call.unwrap_or_default(),
             outcome,
             detail,
-        };
-        if !outcome.is_good() {
+        })
+    }
+
+    /// Keeps a record, and says at once how to see again what is bad.
+    fn note(&mut self, record: &Record) -> Result<()> {
+        if !record.outcome.is_good() {
+            let (operation, victim, point) = &record.key;
             println!(
-                "{}: --runtime {} --op {} --victim {} --point {point}\n  killed before: {}\n  {}",
-                outcome.name(),
+                "{}: --runtime {} --op {operation} --victim {victim} --point {point}\n  killed before: {}\n  {}",
+                record.outcome.name(),
                 self.options.maker.name(),
-                operation.name,
-                victim.name(),
                 record.call,
                 record.detail
             );
             std::io::stdout().flush().ok();
         }
-        self.records.add(&record)
+        self.records.add(record)
     }
 
     fn next_place(&mut self) -> std::path::PathBuf {
         self.number += 1;
         place_of(self.base.directory(), self.number)
     }
+}
+
+fn key(operation: &Operation, victim: Victim, point: u64) -> Key {
+    (operation.name.to_owned(), victim.name().to_owned(), point)
+}
+
+/// What an error means for a point.
+fn described(stage: &Stage<'_>, error: &Error) -> (Outcome, String) {
+    let (outcome, what) = match point::found(error) {
+        Some(trouble) => (trouble.outcome, trouble.what.clone()),
+        None => (Outcome::Wedged, format!("the harness failed: {error:#}")),
+    };
+    (outcome, stage.brief(&what))
 }

@@ -109,13 +109,13 @@ pub(crate) fn trace(words: &[String], plan: &Plan<'_>, decide: &mut Decide<'_>) 
         quiet: None,
         letting_go: false,
     };
-    let traced = tracer.run();
+    let result = tracer.run();
     let calls = tracer.tasks.calls();
     let code = tracer.code;
     let hung = tracer.hung;
     drop(tracer);
     let output = started.output(code.unwrap_or(-1));
-    traced?;
+    result?;
     Ok(Traced {
         output,
         hung,

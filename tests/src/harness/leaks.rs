@@ -52,6 +52,16 @@ pub(crate) struct Before {
     mounts: BTreeSet<String>,
 }
 
+impl Before {
+    /// What is there now, where nothing was ever started and no file is: only the mounts.
+    pub(crate) fn of_mounts() -> Result<Before> {
+        Ok(Before {
+            mounts: mounts()?.into_iter().map(|mount| mount.line).collect(),
+            ..Before::default()
+        })
+    }
+}
+
 impl Place {
     /// What is there now.
     pub(crate) fn look(&self) -> Result<Before> {
@@ -60,14 +70,6 @@ impl Place {
             files: self.files()?,
             cgroups: container_cgroups()?.into_keys().collect(),
             mounts: mounts()?.into_iter().map(|mount| mount.line).collect(),
-        })
-    }
-
-    /// What is there now, where nothing was ever started and no file is: only the mounts.
-    pub(crate) fn look_at_mounts(&self) -> Result<Before> {
-        Ok(Before {
-            mounts: mounts()?.into_iter().map(|mount| mount.line).collect(),
-            ..Before::default()
         })
     }
 

@@ -119,7 +119,7 @@ const EXEC_DETACHED: &[&str] = &["exec", "-d", NAME, "sleep", "1000"];
 const PRUNE: &[&str] = &["container", "prune", "-f"];
 
 /// The table.
-pub(crate) const OPERATIONS: &[Operation] = &[
+pub(crate) static OPERATIONS: &[Operation] = &[
     Operation {
         name: "create",
         before: Before::Nothing,

@@ -160,7 +160,7 @@ impl MatrixOptions {
         }
         let (part, parts) = self.shard;
         (1..=count)
-            .filter(|point| (point + self.seed + pair) % self.every == 0)
+            .filter(|point| (point + self.seed + pair).is_multiple_of(self.every))
             .enumerate()
             .filter(|(number, _)| u64::try_from(*number).unwrap_or(0) % parts == part - 1)
             .map(|(_, point)| point)

@@ -87,7 +87,7 @@ impl<'a> Stage<'a> {
         };
         Ok(Stage {
             common,
-            found: place.look_at_mounts()?,
+            found: Found::of_mounts()?,
             place,
             directory: path,
             through: Vec::new(),
@@ -153,11 +153,12 @@ impl<'a> Stage<'a> {
             Before::Ending => self.each(&[RUN_BRIEFLY])?,
             Before::Rebooted => {
                 self.each(&[RUN_ALWAYS])?;
-                self.note_ids()?;
+                self.note_ids();
                 self.reboot()?;
             }
         }
-        self.note_ids()
+        self.note_ids();
+        Ok(())
     }
 
     fn each(&self, commands: &[&[&str]]) -> Result<()> {
@@ -212,7 +213,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Remembers the ids of all that is there.
-    pub(crate) fn note_ids(&mut self) -> Result<()> {
+    pub(crate) fn note_ids(&mut self) {
         for place in [
             self.place.root.join("containers"),
             self.place.runroot.join("run"),
@@ -223,7 +224,6 @@ impl<'a> Stage<'a> {
                 self.ids.extend(ids_in(&name));
             }
         }
-        Ok(())
     }
 
     /// What `ps` says of all containers, by name.
@@ -261,7 +261,7 @@ impl<'a> Stage<'a> {
 
     /// What stays although there is no container any more.
     pub(crate) fn leaks(&mut self) -> Result<Vec<String>> {
-        self.note_ids()?;
+        self.note_ids();
         let mut leaks = self.place.leaks_but_cgroups(&self.found)?;
         // A group goes a moment after its last process.
         let left = || -> Result<Vec<PathBuf>> { Ok(self.cgroups()) };
@@ -298,7 +298,7 @@ impl<'a> Stage<'a> {
 
     /// Takes everything away, whatever was left.
     pub(crate) fn clear(mut self) {
-        self.note_ids().ok();
+        self.note_ids();
         self.thaw();
         self.end_processes().ok();
         self.remove_cgroups();
@@ -314,6 +314,20 @@ impl<'a> Stage<'a> {
                 }
             }
         }
+    }
+
+    /// A text without what is different in each run: where the point lies, and the ends of ids.
+    pub(crate) fn brief(&self, text: &str) -> String {
+        let here = format!("{}/", self.directory.display());
+        let above = self.directory.parent().unwrap_or(&self.directory);
+        let mut text = text
+            .replace(&here, "")
+            .replace(&format!("{}/", above.display()), "")
+            .replace(&*self.common.ctr.to_string_lossy(), "ctr");
+        for id in ids_in(&text) {
+            text = text.replace(&id, &id[..12]);
+        }
+        text
     }
 
     /// Removes the directory; everything else is gone.
