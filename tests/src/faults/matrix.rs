@@ -104,10 +104,10 @@ impl Matrix<'_> {
     fn all(&mut self) -> Result<()> {
         let options = self.options;
         for (number, operation) in options.operations.iter().enumerate() {
-            for victim in &options.victims {
-                if point::is_possible(operation, *victim) {
-                    let pair = u64::try_from(number)? * 16 + *victim as u64;
-                    self.pair(operation, *victim, pair)?;
+            for victim in options.victims(number) {
+                if point::is_possible(operation, victim) {
+                    let pair = u64::try_from(number)? * 16 + victim as u64;
+                    self.pair(operation, victim, pair)?;
                 }
             }
         }

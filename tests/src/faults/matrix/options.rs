@@ -148,6 +148,15 @@ impl MatrixOptions {
         Ok(())
     }
 
+    /// Whose processes are killed in the operation with this number. Of a sample they are the command's and one other kind's, in turn.
+    pub(crate) fn victims(&self, number: usize) -> Vec<Victim> {
+        if self.sample.is_none() || self.victims.len() != Victim::ALL.len() {
+            return self.victims.clone();
+        }
+        let others = &Victim::ALL[1..];
+        vec![Victim::Cli, others[number % others.len()]]
+    }
+
     /// Which of so many points are tried. The choice depends on nothing but the options and `pair`, a number for operation and victim.
     pub(crate) fn points(&self, pair: u64, count: u64) -> Vec<u64> {
         if let Some(point) = self.point {
@@ -212,6 +221,13 @@ mod tests {
         assert_eq!(parse("--point 7").unwrap().points(0, 9), [7]);
         let sample = parse("--sample").unwrap().points(1, 100);
         assert_eq!(sample.len(), 2);
+        let victims = |number| parse("--sample").unwrap().victims(number);
+        assert_eq!(victims(1), [Victim::Cli, Victim::Runtime]);
+        assert_eq!(
+            parse("--sample --victim cli").unwrap().victims(1),
+            [Victim::Cli]
+        );
+        assert_eq!(all.victims(1), Victim::ALL);
         assert_eq!(sample, parse("--sample").unwrap().points(1, 100));
         assert_ne!(sample, parse("--sample --seed 2").unwrap().points(1, 100));
     }
