@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::reconcile::{Leave, note_exit};
 use crate::stop::StopRequest;
+use crate::wait::wait_for_record;
 
 /// How often a container is stopped again for its removal while somebody else keeps starting it.
 const STOP_ATTEMPTS: u32 = 100;
@@ -155,7 +156,16 @@ fn stop_for_removal(
     request: RemoveRequest,
 ) -> Result<LockedContainer<'_>, EngineError> {
     if locked.status() == Status::Paused {
-        return locked.kill_and_wait(Signal::KILL);
+        let container = locked.handle();
+        let generation = locked.record().generation();
+        return match locked.kill_and_wait(Signal::KILL) {
+            // Somebody else's signal has ended it just now, and its monitor is about to say so.
+            Err(EngineError::WrongStatus { .. }) => {
+                wait_for_record(&container, generation)?;
+                container.lock_with("rm", Leave::Removal)
+            }
+            other => other,
+        };
     }
     let stopping = locked.begin_stop(StopRequest {
         timeout_s: request.timeout_s,
