@@ -50,13 +50,18 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "kill-matrix",
-        about: faults::ABOUT,
-        run: faults::run,
+        about: faults::KILL_MATRIX,
+        run: faults::kill_matrix,
     },
     Task {
         name: "bench",
         about: bench::ABOUT,
         run: bench::run,
+    },
+    Task {
+        name: "race",
+        about: faults::RACE,
+        run: faults::race,
     },
     Task {
         name: "man",
@@ -130,7 +135,7 @@ mod tests {
         let error = dispatch(&["nonsense".to_owned()]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "unknown task \"nonsense\"; the tasks are: test, test-integration, kill-matrix, bench, man, layers, tidy"
+            "unknown task \"nonsense\"; the tasks are: test, test-integration, kill-matrix, bench, race, man, layers, tidy"
         );
     }
 

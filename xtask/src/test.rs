@@ -86,8 +86,10 @@ fn running_steps(target: &Path) -> Vec<(String, Step<'_>)> {
     steps.push(("man pages and completions".to_owned(), pages));
     let suite = Box::new(|| integration::all_rounds(target));
     steps.push(("integration".to_owned(), suite));
-    let sample = Box::new(|| faults::sample(target));
-    steps.push(("kill-matrix sample".to_owned(), sample));
+    for name in ["kill-matrix", "race"] {
+        let sample = Box::new(move || faults::sample(name));
+        steps.push((format!("{name}: a sample"), sample));
+    }
     steps
 }
 

@@ -6,6 +6,7 @@ use super::case::{Runtime, Scale, Set};
 use super::profile::Profile;
 use crate::bench::BenchOptions;
 use crate::faults::matrix::MatrixOptions;
+use crate::race::RaceOptions;
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(crate) enum Action {
     List(Options),
     /// Run the README's first command.
     Readme,
+    /// Let many processes loose on few containers.
+    Race(RaceOptions),
     /// Measure.
     Bench(BenchOptions),
     /// Kill processes at every point.
@@ -39,15 +42,16 @@ pub(crate) struct Options {
 /// Reads the arguments.
 pub(crate) fn parse(arguments: &[String]) -> Result<Action> {
     let Some((verb, rest)) = arguments.split_first() else {
-        bail!("say run, list, readme, bench or kill-matrix");
+        bail!("say run, list, readme, race, bench or kill-matrix");
     };
     match verb.as_str() {
         "run" => options(rest).map(Action::Run),
         "list" => options(rest).map(Action::List),
         "readme" if rest.is_empty() => Ok(Action::Readme),
+        "race" => RaceOptions::parse(rest).map(Action::Race),
         "bench" => BenchOptions::parse(rest).map(Action::Bench),
         "kill-matrix" => MatrixOptions::parse(rest).map(Action::KillMatrix),
-        other => bail!("{other:?}: say run, list, readme, bench or kill-matrix"),
+        other => bail!("{other:?}: say run, list, readme, race, bench or kill-matrix"),
     }
 }
 

@@ -64,6 +64,27 @@ pub(crate) fn config(base: &Path) -> EngineConfig {
     }
 }
 
+/// What a base directory has before an engine uses it: the runtime, the root of the containers, and the pipes for cues.
+pub(crate) fn lay_out(path: &Path) {
+    for part in ["cues", "rootfs", "rootfs/etc"] {
+        std::fs::create_dir(path.join(part)).unwrap();
+    }
+    let own = std::env::current_exe().unwrap();
+    let script = format!(
+        "#!/bin/sh\nexec '{}' fake-runtime '{}' \"$@\"\n",
+        own.display(),
+        path.display()
+    );
+    let file = |name: &str, text: &str, mode| {
+        replace_file(&path.join(name), text.as_bytes(), mode, Sync::No).unwrap();
+    };
+    file("fake-runtime", &script, 0o755);
+    file("rootfs/program", "", 0o755);
+    for pipe in ["reached", "gate"] {
+        rustix::fs::mkfifoat(CWD, path.join(pipe), Mode::from_raw_mode(0o600)).unwrap();
+    }
+}
+
 impl Fixture {
     pub(crate) fn new() -> Self {
         Self::with(|_| {})
@@ -72,23 +93,7 @@ impl Fixture {
     pub(crate) fn with(change: impl FnOnce(&mut EngineConfig)) -> Self {
         let base = tempfile::tempdir().unwrap();
         let path = base.path();
-        for part in ["cues", "rootfs", "rootfs/etc"] {
-            std::fs::create_dir(path.join(part)).unwrap();
-        }
-        let own = std::env::current_exe().unwrap();
-        let script = format!(
-            "#!/bin/sh\nexec '{}' fake-runtime '{}' \"$@\"\n",
-            own.display(),
-            path.display()
-        );
-        let file = |name: &str, text: &str, mode| {
-            replace_file(&path.join(name), text.as_bytes(), mode, Sync::No).unwrap();
-        };
-        file("fake-runtime", &script, 0o755);
-        file("rootfs/program", "", 0o755);
-        for pipe in ["reached", "gate"] {
-            rustix::fs::mkfifoat(CWD, path.join(pipe), Mode::from_raw_mode(0o600)).unwrap();
-        }
+        lay_out(path);
         let mut config = config(path);
         change(&mut config);
         let rootfs = tree(&path.join("rootfs"));

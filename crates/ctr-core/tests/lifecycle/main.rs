@@ -35,6 +35,7 @@ mod stopping;
 mod syncing;
 mod verbs;
 mod waiting;
+mod worker;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use ctr_oci::{CliRuntime, CliRuntimeConfig, FailureKind, OciRuntime, RuntimeFail
 use ctr_state::{Status, StopReason};
 use ctr_sys::{Sync, replace_file};
 
-use crate::{crowd, fake, fixture};
+use crate::{crowd, fake, fixture, worker};
 
 /// Plays the role that the arguments name, if they do, and returns the exit code.
 pub(crate) fn play(args: &[String]) -> Option<u8> {
@@ -43,6 +43,9 @@ pub(crate) fn play(args: &[String]) -> Option<u8> {
         }
         ["command", base, verb, id] => Some(code(&command(Path::new(base), verb, id))),
         ["crowd", base, seed] => Some(crowd::member(Path::new(base), seed.parse().unwrap())),
+        ["worker", "prepare", base] => Some(worker::prepare(Path::new(base))),
+        ["worker", "conclude", base] => Some(worker::conclude(Path::new(base))),
+        ["worker", "work", base] => Some(worker::work(Path::new(base))),
         ["fake-runtime", ..] => Some(fake::runtime(&args[1..])),
         ["fake-init", ..] => Some(fake::init(&args[1..])),
         _ => None,
