@@ -3,6 +3,7 @@
 //! A [`CommandError`] is what a person reads: a line, and hints where something can be done. Its kind is what scripts branch on, by way
 //! of [`exit_code`]. The engine's errors become command errors in [`from_engine`](self::from_engine); nothing else looks into them.
 
+mod for_store;
 mod from_engine;
 
 use std::fmt;

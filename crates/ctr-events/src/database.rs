@@ -22,8 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(2);
 ///
 /// A busy database is tried again for at most `busy`, with pauses that grow from 0.2 to 2 ms. The WAL is neither
 /// checkpointed nor deleted when the last connection closes (a command that lives for milliseconds should not pay for
-/// that), and the schema is not trusted: SQL functions with side effects cannot run out of it and the defensive
-/// setting forbids to rewrite it.
+/// that), and the schema is not trusted: SQL functions with side effects cannot run out of it, its triggers and views do
+/// nothing, and the defensive setting forbids to rewrite it.
 ///
 /// Reading needs no less than this: with a WAL even a reader writes to the shared-memory index.
 ///
@@ -35,6 +35,8 @@ pub fn open_database(path: &Path, busy: Duration) -> rusqlite::Result<Connection
     wait_when_busy(&mut connection, busy)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
     Ok(connection)

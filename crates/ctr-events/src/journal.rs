@@ -151,6 +151,41 @@ impl Journal {
         Ok(())
     }
 
+    /// How many events are kept.
+    ///
+    /// # Errors
+    /// What SQLite reports.
+    pub fn count(connection: &Connection) -> Result<u64, EventError> {
+        connection
+            .query_row("SELECT count(*) FROM event", [], |row| row.get::<_, i64>(0))
+            .map(i64::unsigned_abs)
+            .context("count the events")
+    }
+
+    /// At most `most` events that cannot be read, by their numbers, and why.
+    ///
+    /// # Errors
+    /// What SQLite reports.
+    pub fn unreadable(
+        connection: &Connection,
+        most: usize,
+    ) -> Result<Vec<(u64, String)>, EventError> {
+        let mut statement = connection
+            .prepare(&format!("{SELECT} ORDER BY seq"))
+            .context(READ)?;
+        let mut rows = statement.query([]).context(READ)?;
+        let mut found = Vec::new();
+        while found.len() < most
+            && let Some(row) = rows.next().context(READ)?
+        {
+            match decode(row) {
+                Err(EventError::Corrupt { seq, reason }) => found.push((seq, reason)),
+                other => drop(other?),
+            }
+        }
+        Ok(found)
+    }
+
     /// At most `limit` events after the cursor that the filter wants, oldest first.
     ///
     /// # Errors
@@ -198,10 +233,7 @@ impl Journal {
         limit: usize,
     ) -> Result<Page, EventError> {
         let mut statement = connection
-            .prepare(
-                "SELECT seq, time_ns, kind, subject_kind, subject_id, subject_name, image, generation, actor, attributes
-                 FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-            )
+            .prepare(&format!("{SELECT} WHERE seq > ?1 ORDER BY seq LIMIT ?2"))
             .context(READ)?;
         let bound = i64::try_from(rows).unwrap_or(i64::MAX);
         let found = statement
@@ -216,6 +248,11 @@ impl Journal {
 }
 
 const READ: &str = "read the journal";
+
+/// The columns of an event.
+const SELECT: &str = "
+    SELECT seq, time_ns, kind, subject_kind, subject_id, subject_name, image, generation, actor, attributes
+    FROM event";
 
 /// Takes in rows until `limit` of them match. Since numbers have no gaps, a first row other than the next number means that
 /// rows in between were trimmed.

@@ -1,11 +1,12 @@
 //! The errors of this crate.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ctr_events::EventError;
 use ctr_sys::{LockHolder, SysError};
 
-use crate::{ContainerId, ContainerName, IllegalTransition};
+use crate::{ContainerId, ContainerName, IllegalTransition, StoreFault};
 
 /// A text that is no id, no name or no status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,13 +97,18 @@ pub enum StateError {
         reason: String,
     },
     /// The database was written by a newer program. Nothing was changed.
-    #[error("the database has schema {found}, this program knows schemas up to {known}")]
+    #[error("the database {} has schema {found}, this program knows schemas up to {known}", database.display())]
     NewerSchema {
+        /// The file.
+        database: PathBuf,
         /// The schema that was found.
         found: u32,
         /// The newest schema that this program knows.
         known: u32,
     },
+    /// The store as a whole cannot do it.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
     /// SQLite refused.
     #[error("cannot {operation}")]
     Database {

@@ -1,7 +1,7 @@
 //! The ledger: every run, who started it, how it ended and why. It outlives the container for a while.
 
 use ctr_events::Actor;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Context;
@@ -181,11 +181,43 @@ pub(crate) fn run(
     body.map(|body| decode(id, &body)).transpose()
 }
 
+/// At most `most` runs that cannot be read: the container as it is stored, the number, and why.
+pub(crate) fn unreadable(
+    connection: &Connection,
+    most: usize,
+) -> Result<Vec<(String, i64, String)>, StateError> {
+    let operation = "read the ledger";
+    let mut statement = connection
+        .prepare("SELECT id, generation, body FROM run")
+        .context(operation)?;
+    let mut rows = statement.query([]).context(operation)?;
+    let mut found = Vec::new();
+    while found.len() < most
+        && let Some(row) = rows.next().context(operation)?
+    {
+        if let Err(why) = check(row) {
+            let id = row.get(0).unwrap_or_else(|_| "?".to_owned());
+            found.push((id, row.get(1).unwrap_or(0), why));
+        }
+    }
+    Ok(found)
+}
+
+fn check(row: &Row<'_>) -> Result<(), String> {
+    parse_column(row, 0).map_err(|error| error.to_string())?;
+    let body: String = row.get(2).map_err(|error| error.to_string())?;
+    parse(&body).map(drop).map_err(|error| error.to_string())
+}
+
 fn decode(id: &ContainerId, body: &str) -> Result<Run, StateError> {
-    serde_json::from_str(body).map_err(|error| StateError::Corrupt {
+    parse(body).map_err(|error| StateError::Corrupt {
         id: id.clone(),
         reason: format!("a run in the ledger: {error}"),
     })
+}
+
+fn parse(body: &str) -> serde_json::Result<Run> {
+    serde_json::from_str(body)
 }
 
 /// SQLite's integers are signed. No container lives to see the bound.

@@ -61,5 +61,5 @@ pub use snapshot::Snapshot;
 pub use status::{IllegalTransition, Status, Trigger};
 pub use store::{
     Durability, Export, ExportedContainer, ExportedRun, KEEP_EVENTS, NewContainer, Store,
-    StoreConfig,
+    StoreConfig, StoreFault, StoreIssue,
 };

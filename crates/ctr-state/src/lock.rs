@@ -10,6 +10,7 @@ use ctr_sys::{Deadline, FileLock, LockError, SysError, create_private_dir};
 
 use crate::ledger::{self, Run};
 use crate::snapshot::Contents;
+use crate::store::Room;
 use crate::{
     Config, ContainerId, ContainerName, Durability, Facts, Intent, Record, StartReason, StateError,
     Store, Trigger,
@@ -28,6 +29,8 @@ pub struct LockedRecord<'s> {
     record: Record,
     /// The row of the ledger as it is stored, so that an unchanged one is not written again.
     run: Option<Run>,
+    /// What the next save may use.
+    room: Room,
 }
 
 /// A held lock file, known to the store so that the same process does not wait for itself.
@@ -199,6 +202,7 @@ impl<'s> LockedRecord<'s> {
             config,
             record,
             run,
+            room: Room::Reserve,
         }
     }
 
@@ -255,6 +259,8 @@ impl<'s> LockedRecord<'s> {
     /// mount points that were made and, when the restart policy begins it, the restart count. The next save opens its row in the ledger.
     pub fn begin_generation(&mut self, reason: StartReason) -> u64 {
         let now_ns = self.store().now_ns();
+        // A run must not begin where there is no room for its end. Once it has begun, whatever happens to it is saved.
+        self.room = Room::Free;
         self.record.begin_generation(reason, now_ns)
     }
 
@@ -265,12 +271,17 @@ impl<'s> LockedRecord<'s> {
     pub fn save(&mut self, events: &[NewEvent], durability: Durability) -> Result<(), StateError> {
         let run = Run::of(self.id(), &self.name, &self.record);
         let changed = run.as_ref().filter(|_| run != self.run);
+        let operation = match self.room {
+            Room::Free => "begin a run",
+            Room::Reserve => "save a record",
+        };
         self.store()
-            .write("save a record", durability, events, |transaction| {
+            .write(operation, durability, self.room, events, |transaction| {
                 update(transaction, self.id(), &self.record)?;
                 changed.map_or(Ok(()), |run| ledger::put(transaction, run))
             })?;
         self.run = run;
+        self.room = Room::Reserve;
         Ok(())
     }
 

@@ -4,11 +4,13 @@
 //! never changed once it was released; a database of a newer program is refused before anything is written. The table
 //! `meta` notes when each step was taken.
 
+use std::path::PathBuf;
+
 use ctr_events::{EventError, Journal};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use crate::StateError;
 use crate::error::Context;
+use crate::{StateError, StoreFault};
 
 /// Marks the file as ours: "ctrs" as a number.
 const APPLICATION: i32 = 0x6374_7273;
@@ -73,11 +75,16 @@ pub(crate) enum Age {
     Older,
 }
 
-/// Reads the version: all that is done to a database that is up to date.
+/// Reads the version and whose the file is: all that is done to a database that is up to date.
 pub(crate) fn age(connection: &Connection) -> Result<Age, StateError> {
     let found = version(connection)?;
+    // One without a version is looked at before anything is made in it.
+    if found > 0 && application(connection)? != APPLICATION {
+        return Err(foreign(connection, "another program has marked it as its own").into());
+    }
     if found > VERSION {
         return Err(StateError::NewerSchema {
+            database: file(connection),
             found,
             known: VERSION,
         });
@@ -135,17 +142,30 @@ fn version(connection: &Connection) -> Result<u32, StateError> {
         .context("read the version of the database")
 }
 
+fn application(connection: &Connection) -> Result<i32, StateError> {
+    connection
+        .query_row("PRAGMA application_id", [], |row| row.get(0))
+        .context("read whose the database is")
+}
+
 /// A database without a version must be empty: another program's tables are not ours to extend.
 fn refuse_foreign(transaction: &Transaction<'_>) -> Result<(), StateError> {
     let tables: u32 = transaction
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .context("look into the database")?;
-    if tables == 0 {
+    if tables == 0 && application(transaction)? == 0 {
         return Ok(());
     }
-    let source = rusqlite::Error::InvalidPath("it belongs to another program".into());
-    Err(StateError::Database {
-        operation: "use the database",
-        source,
-    })
+    Err(foreign(transaction, "it belongs to another program").into())
+}
+
+fn foreign(connection: &Connection, what: &str) -> StoreFault {
+    StoreFault::Foreign {
+        database: file(connection),
+        what: what.to_owned(),
+    }
+}
+
+fn file(connection: &Connection) -> PathBuf {
+    connection.path().unwrap_or_default().into()
 }

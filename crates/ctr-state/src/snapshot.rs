@@ -3,7 +3,7 @@
 use rusqlite::Row;
 
 use crate::record::v1;
-use crate::{Config, ContainerId, ContainerName, Record, StateError};
+use crate::{Config, ContainerId, ContainerName, ParseError, Record, StateError};
 
 /// What was stored about a container at one moment. Nothing leads from here to a change.
 ///
@@ -98,26 +98,59 @@ impl Snapshot {
         }
     }
 
-    /// Reads a row of [`SELECT`].
+    /// One of which only the id is known.
+    pub(crate) fn unreadable(id: &ContainerId, reason: String) -> Self {
+        Self {
+            id: id.clone(),
+            name: ContainerName::unreadable(id),
+            created_ns: 0,
+            dependencies: Vec::new(),
+            dependents: Vec::new(),
+            contents: Err(reason),
+        }
+    }
+
+    /// Reads a row of [`SELECT`]. Only one without an id is an error.
     pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let id: ContainerId = parse_column(row, 0)?;
-        let mut contents = contents(row);
-        let name = match row.get_ref(1)?.as_str()?.parse::<ContainerName>() {
-            Ok(name) => name,
-            Err(error) => {
-                contents = Err(error.to_string());
-                ContainerName::unreadable(&id)
-            }
+        let mut faults = Vec::new();
+        let name = name(row).unwrap_or_else(|fault| {
+            faults.push(fault);
+            ContainerName::unreadable(&id)
+        });
+        let created_ns = row.get(2).unwrap_or_else(|error| {
+            faults.push(error.to_string());
+            0
+        });
+        let mut needs = |column| {
+            ids(row, column).unwrap_or_else(|error| {
+                faults.push(error.to_string());
+                Vec::new()
+            })
+        };
+        let (dependencies, dependents) = (needs(9), needs(10));
+        let contents = match contents(row) {
+            Ok(contents) if contents.config.id != id => Err(format!(
+                "it is that of container {}",
+                contents.config.id.short()
+            )),
+            other => other,
         };
         Ok(Self {
             name,
-            created_ns: row.get(2)?,
-            dependencies: ids(row, 9)?,
-            dependents: ids(row, 10)?,
-            contents,
+            created_ns,
+            dependencies,
+            dependents,
+            contents: faults.into_iter().next().map_or(contents, Err),
             id,
         })
     }
+}
+
+fn name(row: &Row<'_>) -> Result<ContainerName, String> {
+    let value = row.get_ref(1).map_err(|error| error.to_string())?;
+    let text = value.as_str().map_err(|error| error.to_string())?;
+    text.parse().map_err(|error: ParseError| error.to_string())
 }
 
 fn contents(row: &Row<'_>) -> Result<Contents, String> {

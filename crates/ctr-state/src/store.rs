@@ -1,17 +1,24 @@
 //! The database: how it is opened, and how it is read and written.
 
+mod check;
 mod copy;
 mod create;
 mod database;
 mod export;
+mod fault;
+mod health;
 mod open;
 mod publish;
 mod read;
+mod room;
 
 pub use create::NewContainer;
 pub(crate) use create::refuse_used_name;
 pub use export::{Export, ExportedContainer, ExportedRun};
+pub use fault::StoreFault;
+pub use health::StoreIssue;
 pub(crate) use read::dependents;
+pub(crate) use room::Room;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -24,7 +31,9 @@ use rusqlite::{Connection, Transaction};
 
 use crate::error::Context;
 use crate::{ContainerId, StateError, ledger};
-use database::{Database, busy_answer, is_busy};
+use database::{Database, is_busy};
+use fault::explain;
+use room::Reserve;
 
 /// How many events are kept unless a configuration says otherwise. About 400 bytes each.
 pub const KEEP_EVENTS: u64 = 10_000;
@@ -75,6 +84,8 @@ pub struct Store {
     database: Mutex<Database>,
     config: StoreConfig,
     held: Mutex<BTreeSet<ContainerId>>,
+    /// What is wrong with the database as a whole: nothing is written to it then.
+    damage: Option<String>,
 }
 
 impl Store {
@@ -98,23 +109,34 @@ impl Store {
         &self,
         operation: &'static str,
         durability: Durability,
+        room: Room,
         events: &[NewEvent],
         change: impl FnOnce(&Transaction<'_>) -> Result<T, StateError>,
     ) -> Result<T, StateError> {
+        self.refuse_damaged()?;
         let mut database = self.database();
         let begin = Instant::now();
         let result = database
             .ensure_live(&self.config, self.config.busy)
             .and_then(|()| {
                 let deadline = Deadline::after(self.config.busy);
-                let transaction = database.begin(operation, durability, deadline)?;
+                let mut transaction = database.begin(operation, durability, deadline)?;
+                if room == Room::Free && !self.reserve(&transaction)?.is_whole() {
+                    drop(transaction);
+                    database.set_aside(operation, &self.config)?;
+                    transaction = database.begin(operation, durability, deadline)?;
+                }
                 let result = change(&transaction)?;
-                self.append(&transaction, events)?;
+                let last = self.append(&transaction, events)?;
                 transaction.commit().context(operation)?;
+                if last.is_some_and(is_due) {
+                    self.make_room(&mut database);
+                }
                 Ok(result)
             });
+        database.let_others_in();
         drop(database);
-        let result = result.map_err(|error| name_busy(&self.config, begin, error))?;
+        let result = result.map_err(|error| explain(&self.config, begin, error))?;
         // The change is committed: failing now would say the opposite. Followers learn of it with the next one.
         touch(&self.config.wake).ok();
         Ok(result)
@@ -127,14 +149,27 @@ impl Store {
     ) -> Result<T, StateError> {
         let mut database = self.database();
         let begin = Instant::now();
-        match database.ensure_live(&self.config, Duration::ZERO) {
+        let result = match database.ensure_live(&self.config, Duration::ZERO) {
             // Still blocked, so the copy is still what was last committed.
-            Err(error) if is_busy(&error) => {}
-            other => other?,
+            Err(error) if database.is_copy() && is_busy(&error) => Ok(()),
+            other => other,
         }
-        let deadline = Deadline::after(self.config.busy);
-        retry_while_busy(deadline, is_busy, |_| query(database.connection()))
-            .map_err(|error| name_busy(&self.config, begin, error))
+        .and_then(|()| {
+            let deadline = Deadline::after(self.config.busy);
+            retry_while_busy(deadline, is_busy, |_| query(database.connection()))
+        });
+        database.let_others_in();
+        result.map_err(|error| explain(&self.config, begin, error))
+    }
+
+    /// Where pages are not where they should be, writing makes things worse: one that two tables have would be overwritten for both.
+    fn refuse_damaged(&self) -> Result<(), StoreFault> {
+        self.damage.as_ref().map_or(Ok(()), |what| {
+            Err(StoreFault::Damaged {
+                database: self.config.database.clone(),
+                what: what.clone(),
+            })
+        })
     }
 
     fn database(&self) -> MutexGuard<'_, Database> {
@@ -142,41 +177,51 @@ impl Store {
         self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn append(&self, transaction: &Transaction<'_>, events: &[NewEvent]) -> Result<(), StateError> {
+    /// The number of the last event.
+    fn append(
+        &self,
+        transaction: &Transaction<'_>,
+        events: &[NewEvent],
+    ) -> Result<Option<u64>, StateError> {
+        let mut last = None;
         for event in events {
             let seq = Journal::append(transaction, event)?;
-            if seq % TRIM_EVERY == 0 {
+            if is_due(seq) {
                 Journal::trim(transaction, self.config.keep_events)?;
                 ledger::trim(transaction, self.now_ns())?;
             }
+            last = last.max(Some(seq).filter(|seq| is_due(*seq)));
         }
-        Ok(())
+        Ok(last)
+    }
+
+    fn reserve(&self, connection: &Connection) -> Result<Reserve, StateError> {
+        Reserve::look(connection, &self.config.database)
+    }
+
+    /// Looks after what is set aside, where nothing is created that would. On a disk without room, the older half of the events goes once
+    /// it is needed. What fails here is tried again some events later.
+    fn make_room(&self, database: &mut Database) {
+        let operation = "set room aside";
+        let low = |database: &Database| {
+            self.reserve(database.connection())
+                .is_ok_and(Reserve::is_low)
+        };
+        if !low(database) || database.set_aside(operation, &self.config).is_ok() {
+            return;
+        }
+        database
+            .begin(operation, Durability::Fact, Deadline::after(Duration::ZERO))
+            .and_then(|transaction| {
+                let kept = Journal::count(&transaction)?;
+                Journal::trim(&transaction, kept / 2)?;
+                transaction.commit().context(operation)
+            })
+            .ok();
     }
 }
 
-/// A database that stayed busy is something a caller can wait for, unlike other refusals of SQLite. It was waited for since `begin`.
-fn name_busy(config: &StoreConfig, begin: Instant, error: StateError) -> StateError {
-    let waited = begin.elapsed();
-    if let StateError::Busy { what, holder, .. } = error {
-        return StateError::Busy {
-            what,
-            holder,
-            waited,
-        };
-    }
-    let Some((operation, answer)) = busy_answer(&error) else {
-        return error;
-    };
-    // The extended code tells what was in the way: the text is the same for several of them.
-    let code = answer
-        .sqlite_extended_error_code()
-        .map_or_else(String::new, |code| format!("SQLite code {code}, "));
-    StateError::Busy {
-        what: format!(
-            "the database {} ({operation}: {code}{answer})",
-            config.database.display()
-        ),
-        holder: None,
-        waited,
-    }
+/// Whether it is time to look after what grows, by the number of an event.
+fn is_due(seq: u64) -> bool {
+    seq.is_multiple_of(TRIM_EVERY)
 }

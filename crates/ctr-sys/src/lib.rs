@@ -74,7 +74,7 @@ pub use process::{
 };
 pub use protect::{go_on_protected, protected_executable};
 pub use random::random_id;
-pub use replace::{Sync, create_private_dir, replace_file, sync_directory};
+pub use replace::{Sync, create_private_dir, free_bytes, replace_file, sync_directory};
 pub use root::{FileKind, Metadata, Root};
 pub use signal::{Signal, SignalFd, SignalInfo, UnknownSignal};
 pub use socket::{

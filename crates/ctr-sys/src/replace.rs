@@ -77,6 +77,22 @@ pub fn sync_directory(path: &Path) -> SysResult<()> {
         .context("sync", || path.display().to_string())
 }
 
+/// What is free on the file system of `path`, in bytes, also for something that is yet to be made: then where it would lie. `None` when
+/// that cannot be asked. What only the superuser may use is counted, and quotas are not known.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let found = path
+        .ancestors()
+        .map(|path| {
+            if path == Path::new("") {
+                Path::new(".")
+            } else {
+                path
+            }
+        })
+        .find_map(|path| rustix::fs::statvfs(path).ok())?;
+    Some(found.f_bfree.saturating_mul(found.f_frsize))
+}
+
 /// Makes `path` a directory of mode 0700, with its parents (0755, less the umask), whatever the umask is; fine when it is there.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use ctr_monitor::MonitorError;
 use ctr_oci::{FailureKind, OciError, RuntimeFailure};
 use ctr_state::{ContainerId, Operation, StateError, Status};
 
+use super::for_store::for_store;
 use super::{CommandError, ErrorKind};
 
 impl From<EngineError> for CommandError {
@@ -143,7 +144,10 @@ fn for_state(failure: &StateError) -> Option<String> {
         StateError::NameInUse { name, .. } => Some(format!(
             "choose another name, or remove that container first: rm {name}"
         )),
-        StateError::NewerSchema { .. } => Some("use the newer program".to_owned()),
+        StateError::NewerSchema { .. } => Some(
+            "use the newer program, or another --root; the database was not touched".to_owned(),
+        ),
+        StateError::Store(fault) => Some(for_store(fault)),
         StateError::Events(EventError::Expired { oldest, .. }) => Some(format!(
             "continue with --after {}, and take those in between as lost",
             oldest - 1
@@ -249,10 +253,14 @@ mod tests {
         );
         let (found, known) = (9, 1);
         check(
-            StateError::NewerSchema { found, known },
+            StateError::NewerSchema {
+                database: "/s/state.db".into(),
+                found,
+                known,
+            },
             &expect![[r#"
-            Failed: the database has schema 9, this program knows schemas up to 1
-            hint: use the newer program
+            Failed: the database /s/state.db has schema 9, this program knows schemas up to 1
+            hint: use the newer program, or another --root; the database was not touched
         "#]],
         );
     }

@@ -6,7 +6,7 @@ use rusqlite::{Transaction, params};
 use super::{HeldEntry, HeldLock, LockedRecord};
 use crate::error::Context;
 use crate::record::v1;
-use crate::store::{dependents, refuse_used_name};
+use crate::store::{Room, dependents, refuse_used_name};
 use crate::{ContainerId, ContainerName, Durability, Record, StateError, Status, ledger};
 
 impl LockedRecord<'_> {
@@ -30,7 +30,13 @@ impl LockedRecord<'_> {
             }
             Ok(())
         };
-        store.write("rename a container", Durability::Durable, &[event], changed)?;
+        store.write(
+            "rename a container",
+            Durability::Durable,
+            Room::Free,
+            &[event],
+            changed,
+        )?;
         self.name = name.clone();
         Ok(())
     }
@@ -71,24 +77,30 @@ pub(super) fn delete(
 ) -> Result<(), StateError> {
     let HeldEntry { store, id } = &lock.entry;
     let now_ns = store.now_ns();
-    store.write("remove a container", durability, &[event], |transaction| {
-        refuse_in_use(transaction, id)?;
-        for sql in [
-            "DELETE FROM dependency WHERE id = ?1",
-            "DELETE FROM record WHERE id = ?1",
-        ] {
-            transaction
-                .execute(sql, [id.as_str()])
-                .context("remove a record")?;
-        }
-        let rows = transaction
-            .execute("DELETE FROM container WHERE id = ?1", [id.as_str()])
-            .context("remove a container")?;
-        if rows == 0 {
-            return Err(StateError::not_found(id));
-        }
-        ledger::mark_removed(transaction, id, now_ns)
-    })
+    store.write(
+        "remove a container",
+        durability,
+        Room::Reserve,
+        &[event],
+        |transaction| {
+            refuse_in_use(transaction, id)?;
+            for sql in [
+                "DELETE FROM dependency WHERE id = ?1",
+                "DELETE FROM record WHERE id = ?1",
+            ] {
+                transaction
+                    .execute(sql, [id.as_str()])
+                    .context("remove a record")?;
+            }
+            let rows = transaction
+                .execute("DELETE FROM container WHERE id = ?1", [id.as_str()])
+                .context("remove a container")?;
+            if rows == 0 {
+                return Err(StateError::not_found(id));
+            }
+            ledger::mark_removed(transaction, id, now_ns)
+        },
+    )
 }
 
 fn refuse_in_use(transaction: &Transaction<'_>, id: &ContainerId) -> Result<(), StateError> {

@@ -4,9 +4,8 @@
 //! it has done so nobody gets in. If that process is stopped just there, a copy of database and WAL tells what was last
 //! committed: nothing can be written to either meanwhile.
 
-use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use ctr_events::open_database;
@@ -14,6 +13,7 @@ use ctr_sys::{Deadline, SysError, SysResult, create_private_dir, remove_tree};
 
 use super::StoreConfig;
 use super::database::{Database, Origin, is_busy};
+use super::room::log;
 use crate::error::Context;
 use crate::schema::{self, Age};
 use crate::{ContainerId, StateError};
@@ -51,7 +51,7 @@ pub(super) fn connect(config: &StoreConfig) -> Result<Database, StateError> {
 fn copy(config: &StoreConfig, directory: &Path) -> Result<Option<Database>, StateError> {
     let target = directory.join("state.db");
     copy_file(&config.database, &target)?;
-    copy_file(&wal(&config.database), &wal(&target))?;
+    copy_file(&log(&config.database), &log(&target))?;
     let connection =
         open_database(&target, Duration::ZERO).context("open a copy of the database")?;
     let current = schema::age(&connection)? == Age::Current;
@@ -66,10 +66,4 @@ fn copy_file(source: &Path, target: &Path) -> SysResult<()> {
         }
         Ok(_) | Err(_) => Ok(()),
     }
-}
-
-fn wal(database: &Path) -> PathBuf {
-    let mut name = OsString::from(database);
-    name.push("-wal");
-    name.into()
 }

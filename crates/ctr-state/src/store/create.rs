@@ -4,7 +4,7 @@ use ctr_events::NewEvent;
 use ctr_sys::Deadline;
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Durability, Store};
+use super::{Durability, Room, Store};
 use crate::error::Context;
 use crate::lock::LockedRecord;
 use crate::record::v1;
@@ -72,14 +72,20 @@ impl Store {
             event,
         } = new;
         let record = Record::configured(intent);
-        self.write("create a container", durability, &[event], |transaction| {
-            refuse_used_name(transaction, &name)?;
-            insert_container(transaction, &config, &name).context("store a new container")?;
-            insert_record(transaction, &config.id, &record).context("store a new record")?;
-            dependencies
-                .iter()
-                .try_for_each(|needed| insert_dependency(transaction, &config.id, needed))
-        })?;
+        self.write(
+            "create a container",
+            durability,
+            Room::Free,
+            &[event],
+            |transaction| {
+                refuse_used_name(transaction, &name)?;
+                insert_container(transaction, &config, &name).context("store a new container")?;
+                insert_record(transaction, &config.id, &record).context("store a new record")?;
+                dependencies
+                    .iter()
+                    .try_for_each(|needed| insert_dependency(transaction, &config.id, needed))
+            },
+        )?;
         Ok((name, Contents { config, record }))
     }
 }

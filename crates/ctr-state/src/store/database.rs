@@ -4,12 +4,14 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use ctr_events::{EventError, open_database, retry_while_busy, wait_when_busy};
+use ctr_events::{open_database, retry_while_busy, wait_when_busy};
 use ctr_sys::{Deadline, SysError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::fault::{answer, directory_of, lacks_index};
+use super::room::{is_scarce, set_aside};
 use super::{Durability, StoreConfig};
 use crate::StateError;
 use crate::error::Context;
@@ -25,8 +27,22 @@ const CHECKPOINT_PAGES: u32 = 128;
 pub(super) enum Origin {
     /// The database.
     Live,
+    /// The database, and nobody else may use it meanwhile: there is no room on the disk for an index to be shared. Only for as long as one
+    /// call takes.
+    Alone,
+    /// Nothing, between two such calls.
+    Nothing,
     /// A private copy of it, for reading.
     Copy,
+}
+
+/// Where the index of the log lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Index {
+    /// In a file beside the database, for all.
+    Shared,
+    /// In memory, which keeps all others out.
+    Own,
 }
 
 /// The connection, with the setting that is only worth a statement when it changes.
@@ -48,14 +64,49 @@ impl Database {
     }
 
     /// Connects to the database, waiting at most `entry` to get in, and brings it up to date until the deadline.
+    ///
+    /// Who finds nobody else connected makes the shared index anew: its file is emptied, and somebody who fills the disk may take the room
+    /// that this frees, or (with blocks smaller than a page) have the kernel kill whoever uses the index. Where nobody else is connected,
+    /// there is nobody either whom an index in memory could keep out for longer than a moment.
     pub(super) fn live(
         config: &StoreConfig,
+        entry: Duration,
+        deadline: Deadline,
+    ) -> Result<Self, StateError> {
+        if !is_scarce(&config.database) {
+            match Self::connect(config, Index::Shared, entry, deadline) {
+                Err(error) if lacks_index(&error) => {}
+                other => return other,
+            }
+        }
+        let wait = Deadline::after(entry);
+        retry_while_busy(wait, is_busy, |left| {
+            match Self::connect(config, Index::Own, Duration::ZERO, deadline) {
+                // Somebody is connected, so the shared index is there.
+                Err(error) if is_busy(&error) => {
+                    match Self::connect(config, Index::Shared, left.min(entry), deadline) {
+                        // And has left again.
+                        Err(other) if lacks_index(&other) => Err(error),
+                        other => other,
+                    }
+                }
+                other => other,
+            }
+        })
+    }
+
+    fn connect(
+        config: &StoreConfig,
+        index: Index,
         entry: Duration,
         deadline: Deadline,
     ) -> Result<Self, StateError> {
         let mut connection = open_database(&config.database, entry)
             .and_then(|connection| {
                 connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+                if index == Index::Own {
+                    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+                }
                 Ok(connection)
             })
             .context("open the database")?;
@@ -67,23 +118,47 @@ impl Database {
                 let _turn = take_turn(&config.database)?;
                 wait_when_busy(&mut connection, left).context(SET_UP)?;
                 use_wal(&connection)?;
-                schema::migrate(&mut connection, (config.clock)())
+                schema::migrate(&mut connection, (config.clock)())?;
+                set_aside(SET_UP, &connection, &config.database)
             })?;
         }
         wait_when_busy(&mut connection, config.busy).context("open the database")?;
-        Ok(Self::new(connection, Origin::Live))
+        Ok(Self::new(
+            connection,
+            match index {
+                Index::Shared => Origin::Live,
+                Index::Own => Origin::Alone,
+            },
+        ))
     }
 
-    /// Leaves a copy for the database as soon as that lets us in.
+    /// Leaves a copy, or nothing, for the database. One who has a copy need not wait for longer than `entry`.
     pub(super) fn ensure_live(
         &mut self,
         config: &StoreConfig,
         entry: Duration,
     ) -> Result<(), StateError> {
-        if self.origin == Origin::Copy {
-            *self = Self::live(config, entry, Deadline::after(config.busy))?;
-        }
+        let entry = match self.origin {
+            Origin::Live | Origin::Alone => return Ok(()),
+            Origin::Copy => entry,
+            Origin::Nothing => config.busy,
+        };
+        *self = Self::live(config, entry, Deadline::after(config.busy))?;
         Ok(())
+    }
+
+    /// Whether there is an older answer to be had when the database does not let us in.
+    pub(super) fn is_copy(&self) -> bool {
+        self.origin == Origin::Copy
+    }
+
+    /// Lets others in, where nobody else can be.
+    pub(super) fn let_others_in(&mut self) {
+        if self.origin == Origin::Alone
+            && let Ok(nothing) = Connection::open_in_memory()
+        {
+            *self = Self::new(nothing, Origin::Nothing);
+        }
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -105,6 +180,18 @@ impl Database {
         retry_while_busy(deadline, is_busy, |_| {
             Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
                 .context(operation)
+        })
+    }
+
+    /// Sets room aside, as far as it is missing.
+    pub(super) fn set_aside(
+        &self,
+        operation: &'static str,
+        config: &StoreConfig,
+    ) -> Result<(), StateError> {
+        let deadline = Deadline::after(config.busy);
+        retry_while_busy(deadline, is_busy, |_| {
+            set_aside(operation, &self.connection, &config.database)
         })
     }
 
@@ -130,12 +217,7 @@ pub(super) fn is_busy(error: &StateError) -> bool {
 
 /// What was being done when another connection was in the way, and what SQLite said.
 pub(super) fn busy_answer(error: &StateError) -> Option<(&'static str, &rusqlite::Error)> {
-    let (StateError::Database { operation, source }
-    | StateError::Events(EventError::Database { operation, source })) = error
-    else {
-        return None;
-    };
-    ctr_events::is_busy(source).then_some((*operation, source))
+    answer(error).filter(|(_, source)| ctr_events::is_busy(source))
 }
 
 const SET_UP: &str = "set up the database";
@@ -149,11 +231,7 @@ const SET_UP: &str = "set up the database";
 /// # Errors
 /// [`StateError::Busy`] when it is another's turn, which is not waited for here.
 fn take_turn(database: &Path) -> Result<OwnedFd, StateError> {
-    // `parent` of a bare name is the empty path.
-    let directory = match database.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        Some(_) | None => Path::new("."),
-    };
+    let directory = directory_of(database);
     let refused =
         |errno: Errno| SysError::new("lock", directory.display().to_string(), errno.into());
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

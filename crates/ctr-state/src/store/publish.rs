@@ -2,7 +2,7 @@
 
 use ctr_events::NewEvent;
 
-use super::Store;
+use super::{Room, Store};
 use crate::{Durability, StateError};
 
 impl Store {
@@ -12,6 +12,12 @@ impl Store {
     /// # Errors
     /// Those of the database; nothing was appended then.
     pub fn publish(&self, events: &[NewEvent]) -> Result<(), StateError> {
-        self.write("append an event", Durability::Fact, events, |_| Ok(()))
+        self.write(
+            "append an event",
+            Durability::Fact,
+            Room::Reserve,
+            events,
+            |_| Ok(()),
+        )
     }
 }

@@ -1,9 +1,12 @@
 //! Reading, without any lock of a container.
 
+use std::collections::BTreeSet;
+
 use ctr_events::{Cursor, Event, Journal, Reader};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Store;
+use super::fault::{answer, is_damage};
 use crate::error::Context;
 use crate::id::is_hex;
 use crate::snapshot::{SELECT, Snapshot, parse_column};
@@ -39,16 +42,11 @@ impl Store {
     /// # Errors
     /// [`StateError::NotFound`].
     pub fn snapshot(&self, id: &ContainerId) -> Result<Snapshot, StateError> {
-        self.read(|connection| {
-            connection
-                .query_row(
-                    &format!("{SELECT} WHERE c.id = ?1"),
-                    [id.as_str()],
-                    Snapshot::from_row,
-                )
-                .optional()
-                .context("read a container")?
-                .ok_or_else(|| StateError::not_found(id))
+        self.read(|connection| match one(connection, id) {
+            Err(error) if is_of_the_row(&error) && known_ids(connection).contains(id) => {
+                Ok(Snapshot::unreadable(id, reason(&error)))
+            }
+            other => other,
         })
     }
 
@@ -57,15 +55,7 @@ impl Store {
     /// # Errors
     /// Only those of the database as a whole.
     pub fn list(&self) -> Result<Vec<Snapshot>, StateError> {
-        self.read(|connection| {
-            connection
-                .prepare(&format!("{SELECT} ORDER BY c.created_ns, c.id"))
-                .and_then(|mut statement| {
-                    let rows = statement.query_map([], Snapshot::from_row)?;
-                    rows.collect::<rusqlite::Result<Vec<_>>>()
-                })
-                .context("list the containers")
-        })
+        self.read(all)
     }
 
     /// The runs of a container that the ledger has, oldest first, also when the container was removed.
@@ -107,6 +97,82 @@ impl Store {
     /// When the journal cannot be read.
     pub fn last_event(&self) -> Result<Cursor, StateError> {
         self.read(|connection| Ok(Journal::last(connection)?))
+    }
+}
+
+/// All containers, oldest first; one by one where a damaged one is in the way of the others.
+pub(super) fn all(connection: &Connection) -> Result<Vec<Snapshot>, StateError> {
+    let together = connection
+        .prepare(&format!("{SELECT} ORDER BY c.created_ns, c.id"))
+        .and_then(|mut statement| {
+            let rows = statement.query_map([], Snapshot::from_row)?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        })
+        .context("list the containers");
+    let error = match together {
+        Err(error) if is_of_the_row(&error) => error,
+        other => return other,
+    };
+    let ids = known_ids(connection);
+    if ids.is_empty() {
+        return Err(error);
+    }
+    let mut found = ids
+        .iter()
+        .map(|id| match one(connection, id) {
+            Err(error) if is_of_the_row(&error) => Ok(Snapshot::unreadable(id, reason(&error))),
+            other => other,
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    found.sort_by(|a, b| (a.created_ns(), a.id()).cmp(&(b.created_ns(), b.id())));
+    Ok(found)
+}
+
+/// Whatever the tables say of containers, as far as they can be read.
+fn known_ids(connection: &Connection) -> BTreeSet<ContainerId> {
+    let mut ids = BTreeSet::new();
+    for sql in [
+        // The index of the ids, the table, and what each record begins with.
+        "SELECT id FROM container WHERE id > '' ORDER BY id",
+        "SELECT id FROM container NOT INDEXED",
+        "SELECT id FROM record ORDER BY id",
+        "SELECT id FROM record ORDER BY id DESC",
+    ] {
+        let Ok(mut statement) = connection.prepare(sql) else {
+            continue;
+        };
+        let Ok(mut rows) = statement.query([]) else {
+            continue;
+        };
+        while let Ok(Some(row)) = rows.next() {
+            ids.extend(parse_column(row, 0).ok());
+        }
+    }
+    ids
+}
+
+fn one(connection: &Connection, id: &ContainerId) -> Result<Snapshot, StateError> {
+    connection
+        .query_row(
+            &format!("{SELECT} WHERE c.id = ?1"),
+            [id.as_str()],
+            Snapshot::from_row,
+        )
+        .optional()
+        .context("read a container")?
+        .ok_or_else(|| StateError::not_found(id))
+}
+
+/// Whether others may be read all the same: the row's pages are damaged, or it holds values of a kind that it cannot have.
+fn is_of_the_row(error: &StateError) -> bool {
+    is_damage(error) || answer(error).is_some_and(|(_, source)| source.sqlite_error().is_none())
+}
+
+/// What an error says, with its cause.
+pub(super) fn reason(error: &StateError) -> String {
+    match answer(error) {
+        Some((operation, source)) => format!("cannot {operation}: {source}"),
+        None => error.to_string(),
     }
 }
 

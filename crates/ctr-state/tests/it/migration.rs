@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use ctr_events::{Cursor, EventKind, Filter, Journal, open_database};
 use ctr_state::{
-    Durability, ExitInfo, IntentKind, StartReason, StateError, Status, Store, Trigger,
+    Durability, ExitInfo, IntentKind, StartReason, StateError, Status, Store, StoreFault, Trigger,
 };
 use rusqlite::Connection;
 
@@ -20,6 +20,10 @@ fn with_database(sql: &str) -> tempfile::TempDir {
 
 fn open(directory: &Path) -> Result<Store, StateError> {
     Store::open(config_at(directory, Duration::from_secs(30)))
+}
+
+fn is_foreign(error: &StateError) -> bool {
+    matches!(error, StateError::Store(StoreFault::Foreign { .. }))
 }
 
 fn tables(directory: &Path) -> Vec<(String, String)> {
@@ -70,7 +74,9 @@ fn an_empty_database_and_one_of_schema_1_become_the_same() {
 
 #[test]
 fn a_newer_database_is_refused_untouched() {
-    let directory = with_database("CREATE TABLE future (x); PRAGMA user_version = 99;");
+    let directory = with_database(
+        "CREATE TABLE future (x); PRAGMA application_id = 1668575859; PRAGMA user_version = 99;",
+    );
     let before = std::fs::read(database_at(directory.path())).unwrap();
     let error = open(directory.path()).unwrap_err();
     assert!(
@@ -83,10 +89,12 @@ fn a_newer_database_is_refused_untouched() {
 
 #[test]
 fn the_database_of_another_program_is_refused() {
-    let directory = with_database("CREATE TABLE other (x);");
-    let error = open(directory.path()).unwrap_err();
-    assert!(matches!(error, StateError::Database { .. }), "{error:?}");
-    assert_eq!(tables(directory.path()).len(), 1);
+    for mark in ["", "PRAGMA user_version = 1;", "PRAGMA user_version = 99;"] {
+        let directory = with_database(&format!("CREATE TABLE other (x);{mark}"));
+        let error = open(directory.path()).unwrap_err();
+        assert!(is_foreign(&error), "{mark} {error:?}");
+        assert_eq!(tables(directory.path()).len(), 1);
+    }
 }
 
 #[test]
@@ -101,8 +109,10 @@ fn a_file_that_is_no_database_is_refused() {
         ctr_sys::Sync::No,
     )
     .unwrap();
-    assert!(matches!(
-        open(directory.path()),
-        Err(StateError::Database { .. })
-    ));
+    let error = open(directory.path()).unwrap_err();
+    assert!(is_foreign(&error), "{error:?}");
+    assert_eq!(
+        std::fs::read(database_at(directory.path())).unwrap(),
+        text.as_bytes()
+    );
 }
