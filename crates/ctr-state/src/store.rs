@@ -128,6 +128,9 @@ impl Store {
                 }
                 let result = change(&transaction)?;
                 let last = self.append(&transaction, events)?;
+                if room == Room::Free {
+                    self.refuse_reserve(operation, &transaction)?;
+                }
                 transaction.commit().context(operation)?;
                 if last.is_some_and(is_due) {
                     self.make_room(&mut database);
@@ -197,6 +200,19 @@ impl Store {
 
     fn reserve(&self, connection: &Connection) -> Result<Reserve, StateError> {
         Reserve::look(connection, &self.config.database)
+    }
+
+    /// Refuses a change, before it is committed, that has taken what is set aside on a disk that has no room for as much again.
+    fn refuse_reserve(
+        &self,
+        operation: &'static str,
+        transaction: &Transaction<'_>,
+    ) -> Result<(), StateError> {
+        let reserve = self.reserve(transaction)?;
+        if reserve.is_whole() {
+            return Ok(());
+        }
+        reserve.refuse_full(operation, &self.config.database)
     }
 
     /// Looks after what is set aside, where nothing is created that would. On a disk without room, the older half of the events goes once

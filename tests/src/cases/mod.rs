@@ -29,6 +29,7 @@ pub(crate) mod exec_streams;
 pub(crate) mod exec_terminal;
 pub(crate) mod exec_terminal_ends;
 pub(crate) mod files;
+pub(crate) mod full_disk;
 pub(crate) mod holders;
 pub(crate) mod identity;
 pub(crate) mod inherit;
@@ -76,6 +77,7 @@ const TABLES: &[&[Case]] = &[
     logs::CASES,
     pid_reuse::CASES,
     crash::CASES,
+    full_disk::CASES,
     exec_ends::CASES,
     exec_terminal::CASES,
     exec_terminal_ends::CASES,

@@ -22,7 +22,7 @@ const SETTLE: Duration = Duration::from_secs(15);
 const KEPT_ROOT: &[&str] = &["containers", "state.db", "state.db-shm", "state.db-wal"];
 
 /// The same below the run root. The empty directory is a layer of the overlay that the monitor is executed through.
-const KEPT_RUNROOT: &[&str] = &["empty", "journal", "locks", "run"];
+const KEPT_RUNROOT: &[&str] = &["checked", "empty", "journal", "locks", "run"];
 
 /// Which new mounts are ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,6 +24,7 @@ pub(crate) mod resting;
 pub(crate) mod runner;
 pub(crate) mod sessions;
 pub(crate) mod share;
+pub(crate) mod small_disk;
 pub(crate) mod story;
 pub(crate) mod terminal;
 pub(crate) mod tree;

@@ -147,6 +147,17 @@ impl Database {
         Ok(())
     }
 
+    /// Has the log used from its beginning by what is written next, where nobody else can be connected. What has been written back is noted
+    /// in the index, and one in memory is forgotten with its connection: without this the log would only ever grow.
+    fn reuse_log(&self) {
+        if self.origin == Origin::Alone {
+            // What cannot be written back now stays in the log, and what is written next may find room behind it.
+            self.connection
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+                .ok();
+        }
+    }
+
     /// Whether there is an older answer to be had when the database does not let us in.
     pub(super) fn is_copy(&self) -> bool {
         self.origin == Origin::Copy
@@ -175,6 +186,7 @@ impl Database {
         retry_while_busy(deadline, is_busy, |_| {
             self.set_synchronous(durability).context(operation)
         })?;
+        self.reuse_log();
         // The borrow of `self` is what keeps transactions from being nested; a checked one could not be tried twice.
         let connection = &self.connection;
         retry_while_busy(deadline, is_busy, |_| {

@@ -94,6 +94,19 @@ impl Reserve {
         self.pages < FEW_PAGES
     }
 
+    /// Whether the disk has room to make it whole.
+    pub(super) fn refuse_full(
+        self,
+        operation: &'static str,
+        database: &Path,
+    ) -> Result<(), StateError> {
+        let directory = directory_of(database);
+        if free_bytes(directory).is_some_and(|free| free < self.lack()) {
+            return Err(full(operation, directory).into());
+        }
+        Ok(())
+    }
+
     /// Bytes that the disk must have to make it whole.
     pub(super) fn lack(self) -> u64 {
         let missing = FULL_PAGES.saturating_sub(self.pages);
@@ -116,9 +129,7 @@ pub(super) fn set_aside(
     }
     let directory = directory_of(database);
     // Asked beforehand: the log would take the new pages, and then there would be none for the database itself.
-    if free_bytes(directory).is_some_and(|free| free < reserve.lack()) {
-        return Err(full(operation, directory).into());
-    }
+    reserve.refuse_full(operation, database)?;
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
         .context(operation)?;
     if lengthen_log(database).is_err() {
