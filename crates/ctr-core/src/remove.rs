@@ -3,6 +3,8 @@
 //! Stop and cleanup come first; then the status Removing is saved, which is the point of no return; then the files go, and the row last.
 //! Whoever finds the status Removing goes on from there.
 
+mod damaged;
+
 use ctr_events::EventKind;
 use ctr_state::{
     AutoRemove, Config, ContainerId, IntentKind, Operation, StateError, Status, StopReason, Trigger,
@@ -46,7 +48,7 @@ pub enum Dependents {
 pub enum RemoveMode {
     /// Refuses it.
     Normal,
-    /// Stops it; kills it when it is paused.
+    /// Stops it; kills it when it is paused. One whose record cannot be read is killed, and what lies under its id removed.
     Force,
 }
 
@@ -74,7 +76,7 @@ impl Container<'_> {
                 (false, Dependents::RemoveToo) => {
                     self.check_removable(&needing, request.mode)?;
                     for (id, _) in needing {
-                        match self.engine().container(&id).remove_alone(request) {
+                        match self.engine().container(&id).remove_or_clear(request) {
                             Ok(()) => removed.push(Removed { id }),
                             Err(error) if error.is_not_found() => {}
                             Err(error) => return Err(error),
@@ -82,7 +84,7 @@ impl Container<'_> {
                     }
                 }
             }
-            match self.remove_alone(request) {
+            match self.remove_or_clear(request) {
                 Err(EngineError::State(StateError::InUse { .. })) => {}
                 Err(error) => return Err(error),
                 Ok(()) => {
@@ -110,6 +112,8 @@ impl Container<'_> {
             match self.engine().container(id).lock_with("rm", Leave::Restart) {
                 Ok(locked) => locked.allow(operation)?,
                 Err(error) if error.is_not_found() => {}
+                Err(EngineError::State(StateError::Corrupt { .. }))
+                    if mode == RemoveMode::Force => {}
                 Err(error) => return Err(error),
             }
         }
@@ -123,6 +127,11 @@ impl Container<'_> {
             // In the order of their creation.
             by: by.into_iter().rev().map(|(_, name)| name).collect(),
         }
+    }
+
+    fn remove_or_clear(&self, request: RemoveRequest) -> Result<(), EngineError> {
+        self.remove_alone(request)
+            .or_else(|error| self.remove_unreadable(request.mode, error))
     }
 
     fn remove_alone(&self, request: RemoveRequest) -> Result<(), EngineError> {

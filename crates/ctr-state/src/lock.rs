@@ -93,18 +93,26 @@ impl Store {
         }
     }
 
-    /// Removes a container whose record cannot be read. Its runs stay in the ledger.
+    /// Removes a container whose record cannot be read, after `release` has succeeded under its lock. Its runs stay in the ledger.
     ///
     /// # Errors
-    /// Those of [`Store::lock`] but [`StateError::Corrupt`], and those of [`LockedRecord::remove`].
-    pub fn remove_corrupt(
+    /// Those of [`Store::lock`] but [`StateError::Corrupt`], that of `release`, and those of [`LockedRecord::remove`].
+    pub fn remove_corrupt<E: From<StateError>>(
         &self,
         id: &ContainerId,
         verb: &str,
         deadline: Deadline,
         event: NewEvent,
-    ) -> Result<(), StateError> {
+        release: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
         let lock = self.acquire(id, verb, deadline)?;
+        if let Err(error) = self.snapshot(id) {
+            if matches!(error, StateError::NotFound { .. }) {
+                lock.discard();
+            }
+            return Err(error.into());
+        }
+        release()?;
         delete(&lock, event, Durability::Durable)?;
         lock.discard();
         Ok(())

@@ -41,6 +41,9 @@ pub const KEEP_EVENTS: u64 = 10_000;
 /// [`StoreConfig::keep_events`] may be there.
 const TRIM_EVERY: u64 = 64;
 
+/// So many bytes of an event's attributes are many.
+const LARGE: usize = 1024;
+
 /// Where a store lies and what it needs from outside.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
@@ -127,12 +130,12 @@ impl Store {
                     transaction = database.begin(operation, durability, deadline)?;
                 }
                 let result = change(&transaction)?;
-                let last = self.append(&transaction, events)?;
+                let looked_after = self.append(&transaction, events)?;
                 if room == Room::Free {
                     self.refuse_reserve(operation, &transaction)?;
                 }
                 transaction.commit().context(operation)?;
-                if last.is_some_and(is_due) {
+                if looked_after {
                     self.make_room(&mut database);
                 }
                 Ok(result)
@@ -180,22 +183,22 @@ impl Store {
         self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the last event.
+    /// Whether it is time to see that there is room for more.
     fn append(
         &self,
         transaction: &Transaction<'_>,
         events: &[NewEvent],
-    ) -> Result<Option<u64>, StateError> {
-        let mut last = None;
+    ) -> Result<bool, StateError> {
+        let mut due = false;
         for event in events {
             let seq = Journal::append(transaction, event)?;
             if is_due(seq) {
                 Journal::trim(transaction, self.config.keep_events)?;
                 ledger::trim(transaction, self.now_ns())?;
             }
-            last = last.max(Some(seq).filter(|seq| is_due(*seq)));
+            due |= is_due(seq) || is_large(event);
         }
-        Ok(last)
+        Ok(due)
     }
 
     fn reserve(&self, connection: &Connection) -> Result<Reserve, StateError> {
@@ -240,4 +243,11 @@ impl Store {
 /// Whether it is time to look after what grows, by the number of an event.
 fn is_due(seq: u64) -> bool {
     seq.is_multiple_of(TRIM_EVERY)
+}
+
+/// Whether an event takes a good part of a page by itself: it has the labels of its container.
+fn is_large(event: &NewEvent) -> bool {
+    let attributes = event.attributes.iter();
+    let bytes: usize = attributes.map(|(key, value)| key.len() + value.len()).sum();
+    bytes > LARGE
 }

@@ -148,6 +148,10 @@ fn for_state(failure: &StateError) -> Option<String> {
             "use the newer program, or another --root; the database was not touched".to_owned(),
         ),
         StateError::Store(fault) => Some(for_store(fault)),
+        StateError::Corrupt { id, .. } => Some(format!(
+            "rm -f {} removes it, with its processes and files; system export shows what is stored of it",
+            id.short()
+        )),
         StateError::Events(EventError::Expired { oldest, .. }) => Some(format!(
             "continue with --after {}, and take those in between as lost",
             oldest - 1
@@ -160,7 +164,6 @@ fn for_state(failure: &StateError) -> Option<String> {
         | StateError::AlreadyHeld { .. }
         | StateError::Busy { .. }
         | StateError::Illegal { .. }
-        | StateError::Corrupt { .. }
         | StateError::Database { .. }
         | StateError::Events(_)
         | StateError::Sys(_) => None,

@@ -79,7 +79,9 @@ fn check_corrupt(sql: &str, expected: &str) {
     let removed = event(EventKind::Remove, &bad, 0);
     fixture
         .store
-        .remove_corrupt(&bad, "remove", patience(), removed)
+        .remove_corrupt(&bad, "remove", patience(), removed, || {
+            Ok::<_, StateError>(())
+        })
         .unwrap();
     assert_eq!(fixture.store.list().unwrap().len(), 2);
 }
