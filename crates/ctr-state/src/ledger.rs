@@ -140,7 +140,10 @@ pub(crate) fn runs(connection: &Connection, id: &ContainerId) -> Result<Vec<Run>
     let bodies = connection
         .prepare("SELECT body FROM run WHERE id = ?1 ORDER BY generation")
         .and_then(|mut statement| {
-            let rows = statement.query_map([id.as_str()], |row| row.get::<_, String>(0))?;
+            // One that is no text is no run either.
+            let rows = statement.query_map([id.as_str()], |row| {
+                Ok(row.get::<_, String>(0).unwrap_or_default())
+            })?;
             rows.collect::<rusqlite::Result<Vec<String>>>()
         })
         .context("read the ledger")?;

@@ -1,13 +1,15 @@
 //! Everything that is stored, for people and programs that must read it without us.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, Row};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Params, Row};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Store;
+use super::fault::is_damage;
+use super::read::{known_ids, reason};
 use crate::error::Context;
 use crate::schema;
 use crate::snapshot::{SELECT, Snapshot};
@@ -24,6 +26,9 @@ pub struct Export {
     pub runs: Vec<ExportedRun>,
     /// Notes of the database about itself.
     pub meta: BTreeMap<String, String>,
+    /// What could not be read because the database is damaged: what is here is not all then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// One container.
@@ -70,82 +75,165 @@ impl Store {
     /// All that is stored, whether this program can read it or not, as it was at one moment. Takes no lock.
     ///
     /// # Errors
-    /// Those of the database as a whole.
+    /// Those of the database as a whole. A damaged one is read as far as that goes.
     pub fn export(&self) -> Result<Export, StateError> {
         self.read(|connection| {
             // One moment for all tables; nothing is written, so it ends as it may.
             let moment = connection
                 .unchecked_transaction()
                 .context("begin to read everything")?;
+            let mut missing = Vec::new();
             Ok(Export {
                 schema: schema::VERSION,
-                containers: rows(
-                    &moment,
-                    &format!("{SELECT} ORDER BY c.created_ns, c.id"),
-                    container,
-                )?,
-                runs: rows(
-                    &moment,
-                    "SELECT id, generation, removed_ns, body FROM run ORDER BY id, generation",
-                    run,
-                )?,
-                meta: rows(&moment, "SELECT key, value FROM meta ORDER BY key", |row| {
-                    Ok((text(row, 0)?, text(row, 1)?))
-                })?
-                .into_iter()
-                .collect(),
+                containers: containers(&moment, &mut missing)?,
+                runs: runs(&moment, &mut missing)?,
+                meta: meta(&moment, &mut missing)?,
+                missing,
             })
         })
     }
 }
 
+fn containers(
+    connection: &Connection,
+    missing: &mut Vec<String>,
+) -> Result<Vec<ExportedContainer>, StateError> {
+    let ordered = format!("{SELECT} ORDER BY c.created_ns, c.id");
+    let (found, end) = rows(connection, &ordered, [], container)?;
+    let Some(end) = end else {
+        return Ok(found);
+    };
+    missing.push(end);
+    let mut found = Vec::new();
+    for id in known_ids(connection) {
+        let one = format!("{SELECT} WHERE c.id = ?1");
+        match rows(connection, &one, [id.as_str()], container)? {
+            (rows, None) => found.extend(rows),
+            (_, Some(reason)) => found.push(unreadable(&id, reason)),
+        }
+    }
+    found.sort_by(|a, b| (a.created_ns, &a.id).cmp(&(b.created_ns, &b.id)));
+    Ok(found)
+}
+
+/// From both ends, where something in the middle cannot be read.
+fn runs(
+    connection: &Connection,
+    missing: &mut Vec<String>,
+) -> Result<Vec<ExportedRun>, StateError> {
+    let select = "SELECT id, generation, removed_ns, body FROM run";
+    let forwards = format!("{select} ORDER BY id, generation");
+    let (mut found, end) = rows(connection, &forwards, [], run)?;
+    if let Some(end) = end {
+        missing.push(end);
+        let known: BTreeSet<(String, i64)> = found
+            .iter()
+            .map(|run| (run.id.clone(), run.generation))
+            .collect();
+        let backwards = format!("{select} ORDER BY id DESC, generation DESC");
+        let (rest, _) = rows(connection, &backwards, [], run)?;
+        let rest = rest.into_iter().rev();
+        found.extend(rest.filter(|run| !known.contains(&(run.id.clone(), run.generation))));
+    }
+    Ok(found)
+}
+
+fn meta(
+    connection: &Connection,
+    missing: &mut Vec<String>,
+) -> Result<BTreeMap<String, String>, StateError> {
+    let select = "SELECT key, value FROM meta ORDER BY key";
+    let (found, end) = rows(connection, select, [], |row| (text(row, 0), text(row, 1)))?;
+    missing.extend(end);
+    Ok(found.into_iter().collect())
+}
+
+/// The rows up to the end, or to where the database is damaged: then with a reason.
 fn rows<T>(
     connection: &Connection,
     sql: &str,
-    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
-) -> Result<Vec<T>, StateError> {
-    let operation = "read everything";
-    let mut statement = connection.prepare(sql).context(operation)?;
-    let found = statement
-        .query_map([], |row| read(row))
-        .context(operation)?;
-    found.collect::<rusqlite::Result<_>>().context(operation)
+    parameters: impl Params,
+    read: impl Fn(&Row<'_>) -> T,
+) -> Result<(Vec<T>, Option<String>), StateError> {
+    let mut found = Vec::new();
+    let outcome = connection
+        .prepare(sql)
+        .and_then(|mut statement| {
+            let mut rows = statement.query(parameters)?;
+            while let Some(row) = rows.next()? {
+                found.push(read(row));
+            }
+            Ok(())
+        })
+        .context("read everything");
+    match outcome {
+        Ok(()) => Ok((found, None)),
+        Err(error) if is_damage(&error) => Ok((found, Some(reason(&error)))),
+        Err(error) => Err(error),
+    }
 }
 
-fn container(row: &Row<'_>) -> rusqlite::Result<ExportedContainer> {
-    let snapshot = Snapshot::from_row(row)?;
-    Ok(ExportedContainer {
-        id: text(row, 0)?,
-        name: text(row, 1)?,
-        created_ns: row.get(2)?,
-        config: json(&text(row, 3)?),
-        status: optional(row, 4)?,
-        generation: row.get(5)?,
-        version: row.get(6)?,
-        facts: optional(row, 7)?.as_deref().map(json),
-        intent: optional(row, 8)?.as_deref().map(json),
-        needs: snapshot.dependencies().to_vec(),
-        unreadable: snapshot.corrupt().map(str::to_owned),
-    })
+fn container(row: &Row<'_>) -> ExportedContainer {
+    let snapshot = Snapshot::from_row(row);
+    let unreadable = match &snapshot {
+        Ok(snapshot) => snapshot.corrupt().map(str::to_owned),
+        Err(error) => Some(error.to_string()),
+    };
+    ExportedContainer {
+        id: text(row, 0),
+        name: text(row, 1),
+        created_ns: row.get(2).unwrap_or(0),
+        config: json(&text(row, 3)),
+        status: optional(row, 4),
+        generation: row.get(5).unwrap_or(None),
+        version: row.get(6).unwrap_or(None),
+        facts: optional(row, 7).as_deref().map(json),
+        intent: optional(row, 8).as_deref().map(json),
+        needs: snapshot.map_or_else(|_| Vec::new(), |snapshot| snapshot.dependencies().to_vec()),
+        unreadable,
+    }
 }
 
-fn run(row: &Row<'_>) -> rusqlite::Result<ExportedRun> {
-    Ok(ExportedRun {
-        id: text(row, 0)?,
-        generation: row.get(1)?,
-        removed_ns: row.get(2)?,
-        body: json(&text(row, 3)?),
-    })
+/// One of which nothing but the id can be read.
+fn unreadable(id: &ContainerId, reason: String) -> ExportedContainer {
+    ExportedContainer {
+        id: id.to_string(),
+        name: String::new(),
+        created_ns: 0,
+        config: Value::Null,
+        status: None,
+        generation: None,
+        version: None,
+        facts: None,
+        intent: None,
+        needs: Vec::new(),
+        unreadable: Some(reason),
+    }
+}
+
+fn run(row: &Row<'_>) -> ExportedRun {
+    ExportedRun {
+        id: text(row, 0),
+        generation: row.get(1).unwrap_or(0),
+        removed_ns: row.get(2).unwrap_or(None),
+        body: json(&text(row, 3)),
+    }
 }
 
 /// A text column, whatever its bytes are.
-fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
-    optional(row, column).map(Option::unwrap_or_default)
+fn text(row: &Row<'_>, column: usize) -> String {
+    optional(row, column).unwrap_or_default()
 }
 
-fn optional(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
-    let bytes = row.get_ref(column)?.as_bytes_or_null()?;
-    Ok(bytes.map(String::from_utf8_lossy).map(Cow::into_owned))
+fn optional(row: &Row<'_>, column: usize) -> Option<String> {
+    match row.get_ref(column).ok()? {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            Some(String::from_utf8_lossy(bytes).into_owned())
+        }
+    }
 }
 
 fn json(text: &str) -> Value {

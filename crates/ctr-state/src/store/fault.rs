@@ -7,7 +7,8 @@ use ctr_events::EventError;
 use ctr_sys::free_bytes;
 use rusqlite::ErrorCode;
 use rusqlite::ffi::{
-    SQLITE_CORRUPT, SQLITE_ERROR, SQLITE_IOERR_SHMOPEN, SQLITE_IOERR_SHMSIZE, SQLITE_NOTADB,
+    SQLITE_CORRUPT, SQLITE_ERROR, SQLITE_IOERR_SHMOPEN, SQLITE_IOERR_SHMSIZE,
+    SQLITE_IOERR_SHORT_READ, SQLITE_NOTADB,
 };
 
 use super::StoreConfig;
@@ -85,9 +86,29 @@ pub(super) fn answer(error: &StateError) -> Option<(&'static str, &rusqlite::Err
 pub(super) fn is_damage(error: &StateError) -> bool {
     let code = answer(error)
         .and_then(|(_, source)| source.sqlite_error())
-        .map(|error| error.extended_code & 0xff);
-    // Our statements are always the same: one that is wrong is about tables that are not there.
-    matches!(code, Some(SQLITE_CORRUPT | SQLITE_NOTADB | SQLITE_ERROR))
+        .map(|error| error.extended_code);
+    // A part of the file that is not there is read short. Our statements are always the same: one that is wrong is about tables that are
+    // not there.
+    code == Some(SQLITE_IOERR_SHORT_READ)
+        || code.is_some_and(|code| {
+            matches!(code & 0xff, SQLITE_CORRUPT | SQLITE_NOTADB | SQLITE_ERROR)
+        })
+}
+
+/// Whether a row holds what it cannot hold, or is not there where one must be.
+pub(super) fn is_of_a_value(source: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, QueryReturnedNoRows,
+        Utf8Error,
+    };
+    matches!(
+        source,
+        FromSqlConversionFailure(..)
+            | IntegralValueOutOfRange(..)
+            | InvalidColumnType(..)
+            | QueryReturnedNoRows
+            | Utf8Error(..)
+    )
 }
 
 fn is_foreign(source: &rusqlite::Error) -> bool {
@@ -127,6 +148,10 @@ pub(super) fn explain(config: &StoreConfig, begin: Instant, error: StateError) -
                 what: format!("cannot {operation}: {source}"),
             }
         }
+        None if is_of_a_value(source) => StoreFault::Damaged {
+            database: database(),
+            what: format!("cannot {operation}: {source}"),
+        },
         Some(ErrorCode::NotADatabase) => StoreFault::Foreign {
             database: database(),
             what: "it does not begin like one".to_owned(),

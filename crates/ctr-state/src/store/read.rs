@@ -6,7 +6,7 @@ use ctr_events::{Cursor, Event, Journal, Reader};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Store;
-use super::fault::{answer, is_damage};
+use super::fault::{answer, is_damage, is_of_a_value};
 use crate::error::Context;
 use crate::id::is_hex;
 use crate::snapshot::{SELECT, Snapshot, parse_column};
@@ -129,7 +129,7 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Snapshot>, StateError> 
 }
 
 /// Whatever the tables say of containers, as far as they can be read.
-fn known_ids(connection: &Connection) -> BTreeSet<ContainerId> {
+pub(super) fn known_ids(connection: &Connection) -> BTreeSet<ContainerId> {
     let mut ids = BTreeSet::new();
     for sql in [
         // The index of the ids, the table, and what each record begins with.
@@ -165,7 +165,7 @@ fn one(connection: &Connection, id: &ContainerId) -> Result<Snapshot, StateError
 
 /// Whether others may be read all the same: the row's pages are damaged, or it holds values of a kind that it cannot have.
 fn is_of_the_row(error: &StateError) -> bool {
-    is_damage(error) || answer(error).is_some_and(|(_, source)| source.sqlite_error().is_none())
+    is_damage(error) || answer(error).is_some_and(|(_, source)| is_of_a_value(source))
 }
 
 /// What an error says, with its cause.

@@ -6,6 +6,7 @@
 
 mod busy;
 mod concurrency;
+mod damage;
 mod lock;
 mod migration;
 mod process;
