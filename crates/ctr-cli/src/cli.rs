@@ -10,9 +10,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::exec::sessions;
 use crate::commands::{
-    Context, attach, boot, cleanup, create, events, exec, exists, export_records, history, info,
-    init, inspect, kill, logs, pause, prune, ps, refresh, rename, restart, rm, run, start, stop,
-    unpause, version, wait,
+    Context, attach, boot, cleanup, create, doctor, events, exec, exists, export_records, history,
+    info, init, inspect, kill, logs, pause, prune, ps, refresh, rename, restart, rm, run, start,
+    stop, unpause, version, wait,
 };
 use crate::error::{CommandError, Outcome, Rule};
 use crate::io::Io;
@@ -65,6 +65,8 @@ pub(crate) enum Verb {
     Events(Lazy<events::Args>),
     /// Start what starts on boot, and bring all records up to date
     Boot(Lazy<boot::Args>),
+    /// Compare what is recorded with what is, and put right what does not fit
+    Doctor(Lazy<doctor::Args>),
     /// Show the engine, its runtimes and the host
     Info(Lazy<info::Args>),
     /// Look after the engine's own records
@@ -158,6 +160,8 @@ pub(crate) enum ContainerVerb {
 /// The commands below `system`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SystemVerb {
+    /// Compare what is recorded with what is, and put right what does not fit: as ctr doctor
+    Check(Lazy<doctor::Args>),
     /// Print all records as JSON, also those that cannot be read
     Export(Lazy<export_records::Args>),
 }
@@ -184,6 +188,7 @@ impl Verb {
                 | ContainerVerb::Ls(_),
             )
             | Self::Boot(_)
+            | Self::Doctor(_)
             | Self::Events(_)
             | Self::Info(_)
             | Self::System(_)
@@ -218,6 +223,9 @@ impl Verb {
             Self::Container(ContainerVerb::Ls(args)) => ps::run(&args, context, io),
             Self::Events(args) => events::run(&args, context, io),
             Self::Info(args) => info::run(&args, context, io),
+            Self::Doctor(args) | Self::System(SystemVerb::Check(args)) => {
+                doctor::run(&args, context, io)
+            }
             Self::System(SystemVerb::Export(args)) => export_records::run(&args, context, io),
             Self::Version(args) => version::run(&args, io),
         }

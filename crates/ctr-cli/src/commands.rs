@@ -7,6 +7,7 @@ mod client;
 pub(crate) mod create;
 mod create_options;
 mod create_request;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod exists;

@@ -1,5 +1,6 @@
 //! From values to text: pure functions, tested by snapshots.
 
+pub(crate) mod doctor;
 pub(crate) mod duration;
 pub(crate) mod escape;
 pub(crate) mod events;

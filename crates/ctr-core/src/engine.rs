@@ -71,11 +71,21 @@ impl Engine {
     /// When a directory belongs to somebody else or is writable by others, or the store cannot be opened.
     pub fn open(config: EngineConfig) -> Result<Self, EngineError> {
         let layout = Layout::open(&config.root, &config.runroot)?;
+        Self::open_in(layout, config, DATABASE_WAIT)
+    }
+
+    /// Opens an engine whose directories and database are there, and makes nothing. A busy database is waited for this long.
+    pub(crate) fn open_existing(config: EngineConfig, busy: Duration) -> Result<Self, EngineError> {
+        let layout = Layout::at(&config.root, &config.runroot);
+        Self::open_in(layout, config, busy)
+    }
+
+    fn open_in(layout: Layout, config: EngineConfig, busy: Duration) -> Result<Self, EngineError> {
         let store = Store::open(StoreConfig {
             database: layout.database(),
             wake: layout.wake(),
             locks: layout.locks(),
-            busy: DATABASE_WAIT,
+            busy,
             clock: config.clock,
             keep_events: config.keep_events,
         })?;

@@ -16,13 +16,17 @@ pub(crate) struct Layout {
 impl Layout {
     /// Makes the two directories where they are missing, and refuses ones that others may write to.
     pub(crate) fn open(root: &Path, runroot: &Path) -> Result<Self, SysError> {
-        let layout = Self {
-            root: root.to_owned(),
-            runroot: runroot.to_owned(),
-        };
         create_private_dir(root)?;
         create_private_dir(runroot)?;
-        Ok(layout)
+        Ok(Self::at(root, runroot))
+    }
+
+    /// The two directories as they are, or are not.
+    pub(crate) fn at(root: &Path, runroot: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            runroot: runroot.to_owned(),
+        }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -51,14 +55,24 @@ impl Layout {
         self.runroot.join("empty")
     }
 
+    /// The durable directories of all containers.
+    pub(crate) fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
+    /// The directories of all present runs.
+    pub(crate) fn runs(&self) -> PathBuf {
+        self.runroot.join("run")
+    }
+
     /// The container's durable directory: writable layer, log.
     pub(crate) fn container(&self, id: &ContainerId) -> PathBuf {
-        self.root.join("containers").join(id.as_str())
+        self.containers().join(id.as_str())
     }
 
     /// Makes the container's durable directory.
     pub(crate) fn create_container(&self, id: &ContainerId) -> Result<(), SysError> {
-        create_private_dir(&self.root.join("containers"))?;
+        create_private_dir(&self.containers())?;
         create_private_dir(&self.container(id))
     }
 
@@ -68,12 +82,12 @@ impl Layout {
 
     /// The directory of the container's present run.
     pub(crate) fn run(&self, id: &ContainerId) -> PathBuf {
-        self.runroot.join("run").join(id.as_str())
+        self.runs().join(id.as_str())
     }
 
     /// Makes an empty run directory with its parts.
     pub(crate) fn create_run(&self, id: &ContainerId) -> Result<PathBuf, SysError> {
-        create_private_dir(&self.runroot.join("run"))?;
+        create_private_dir(&self.runs())?;
         let run = self.run(id);
         for part in ["", files::ROOTFS, files::MOUNTS, files::RUNTIME, GENERATED] {
             create_private_dir(&run.join(part))?;

@@ -20,7 +20,7 @@
 //! * **Intent first, record last.** What a command is about to do is in the store before it does it. A command that fails takes its
 //!   steps back; one that is killed is finished or taken back by whoever takes the lock next, with the same steps.
 //! * **Readers take no lock**: [`Engine::list`], [`Engine::select`], [`Container::summary`], [`Container::inspect`], [`Engine::logs`], [`Container::wait`],
-//!   [`Engine::events`].
+//!   [`Engine::events`], [`Engine::examine`].
 //! * **What an operation may do is data**: [`ctr_state::Operation`] says for each status which moves it makes, or that it is refused.
 //! * **A run has a number.** Exit records, events and waiters carry it; an exit that nobody knows is said to be unknown, never 0.
 //!
@@ -34,6 +34,7 @@ mod cleanup;
 mod container;
 mod create;
 mod dependencies;
+mod doctor;
 mod engine;
 mod error;
 mod events;
@@ -75,6 +76,7 @@ pub use container::{Container, LockedContainer};
 pub use create::{CreateRequest, NamespaceRequest, NetworkRequest, Replace, RequireRequest};
 pub use ctr_monitor::protocol::{ClientInput, SignalScope};
 pub use ctr_oci::{Capability, Rights};
+pub use doctor::{Checked, Finding, FindingKind, Repair, Repaired, Report, Severity, Subject};
 pub use engine::{Engine, EngineConfig};
 pub use error::{CleanupFailure, EngineError, ExitHint};
 pub use events::{EventStream, EventsFollow, EventsFrom, EventsNext, EventsRequest};

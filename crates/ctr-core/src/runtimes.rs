@@ -126,6 +126,17 @@ impl Runtimes {
         })
     }
 
+    /// Whether a recorded runtime can be used.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub(crate) fn check(&self, runtime: &RuntimeRef) -> Result<(), EngineError> {
+        match self.spec(runtime)?.kind {
+            RuntimeKind::Builtin => Ok(()),
+            RuntimeKind::Program { path } => Ok(check_runtime(&path)?),
+        }
+    }
+
     /// The path of a runtime's program for people; empty for one that is part of this program, or is not there.
     pub(crate) fn program_text(&self, runtime: &RuntimeRef) -> String {
         match self.spec(runtime) {

@@ -1,6 +1,7 @@
 //! The engine's side of a connection.
 
 mod sessions;
+mod status;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,7 +17,7 @@ use crate::answer::{gone, unexpected, would_block};
 use crate::error::MonitorError;
 use crate::files;
 use crate::protocol::{
-    AdoptRequest, AttachRequest, CreateRequest, Envelope, MonitorStatus, Reply, Request, VERSION,
+    AdoptRequest, AttachRequest, CreateRequest, Envelope, Reply, Request, VERSION,
 };
 
 /// How to start a monitor.
@@ -207,18 +208,6 @@ impl MonitorClient {
     /// When it does not answer.
     pub fn abandon(&mut self, deadline: Deadline) -> Result<(), MonitorError> {
         self.done(&Request::Abandon, deadline)
-    }
-
-    /// Asks how the container is.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub fn status(&mut self, deadline: Deadline) -> Result<MonitorStatus, MonitorError> {
-        let reply = self.ask(&Request::Status, &[], deadline)?;
-        let Reply::Status(status) = reply else {
-            return Err(unexpected(&reply));
-        };
-        Ok(status)
     }
 
     fn done(&mut self, request: &Request, deadline: Deadline) -> Result<(), MonitorError> {

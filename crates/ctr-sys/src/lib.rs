@@ -58,7 +58,7 @@ pub use error::{SysError, SysResult};
 pub use fork::{HELPER_PANICKED, fork_companion, fork_helper, fork_twin, is_single_threaded};
 pub use launch::{Launch, Stdio};
 pub use liveness::Liveness;
-pub use lock::{FileLock, LockError, LockHolder, LockObserver};
+pub use lock::{FileLock, LockError, LockHolder, LockObserver, record_lock_holders};
 pub use mount::{
     DetachedMount, FilesystemKind, LayerSync, MountAttributes, MountEntry, OverlayLayers,
     Recursion, enter_private_mount_namespace, filesystem_kind, is_in_use, mounts_below,

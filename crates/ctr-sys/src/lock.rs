@@ -222,21 +222,46 @@ impl LockObserver {
     }
 }
 
+/// The processes that have a record lock (`fcntl(2)`) on part of the file at `path` which keeps all others out, by the kernel's table.
+///
+/// # Errors
+/// When the file exists and cannot be looked at, or the table cannot be read.
+pub fn record_lock_holders(path: &Path) -> SysResult<Vec<i32>> {
+    let found = match std::fs::symlink_metadata(path) {
+        Ok(found) => (found.dev(), found.ino()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).context("stat", || path.display().to_string()),
+    };
+    let table = std::fs::read_to_string("/proc/locks").context("read", || "/proc/locks".into())?;
+    let holders = table.lines().filter_map(|line| {
+        let (kind, pid, file) = parse_line(line)?;
+        (kind == ["POSIX", "WRITE"] && file == found).then_some(pid)
+    });
+    Ok(holders.collect())
+}
+
 /// The files that `/proc/locks` (`proc_locks(5)`) shows with a `flock(2)` lock that somebody has: waiting is marked with an arrow.
 fn parse_locks(text: &str) -> BTreeSet<(u64, u64)> {
     text.lines().filter_map(parse_lock).collect()
 }
 
 fn parse_lock(line: &str) -> Option<(u64, u64)> {
+    let ([kind, _], _, file) = parse_line(line)?;
+    (kind == "FLOCK").then_some(file)
+}
+
+/// What kind of lock it is and for what, whose, and on which device and inode. A line about somebody who waits is none.
+fn parse_line(line: &str) -> Option<([&str; 2], i32, (u64, u64))> {
     let mut words = line.split_whitespace().skip(1);
-    if words.next()? != "FLOCK" {
-        return None;
-    }
-    let mut parts = words.nth(3)?.split(':');
+    let kind = words.next().filter(|word| *word != "->")?;
+    let access = words.nth(1)?;
+    let pid = words.next()?.parse().ok()?;
+    let mut parts = words.next()?.split(':');
     let major = u32::from_str_radix(parts.next()?, 16).ok()?;
     let minor = u32::from_str_radix(parts.next()?, 16).ok()?;
     let inode = parts.next()?.parse().ok()?;
-    Some((rustix::fs::makedev(major, minor), inode))
+    let device = rustix::fs::makedev(major, minor);
+    Some(([kind, access], pid, (device, inode)))
 }
 
 fn open(path: &Path) -> SysResult<File> {

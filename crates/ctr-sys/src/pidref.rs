@@ -146,6 +146,16 @@ impl PidRef {
         }
     }
 
+    /// Whether it stands still, because somebody has stopped it with a signal or traces it. Nothing that it should do is done then.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn is_stopped(&self) -> SysResult<bool> {
+        let own =
+            read_stat(self.stamp.pid)?.filter(|stat| stat.start_time == self.stamp.start_time);
+        Ok(own.is_some_and(|stat| matches!(stat.state, b'T' | b't')))
+    }
+
     /// How it ended, where it is nobody's child here: the kernel tells it of a zombie (field 52 of `/proc/PID/stat`, for those who may
     /// trace it), and of one that was reaped to those who hold a pidfd (`PIDFD_GET_INFO`, since Linux 6.15). `None`: it lives, or nobody
     /// can say any more.
