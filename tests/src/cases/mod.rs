@@ -9,6 +9,13 @@ pub(crate) mod cut_off;
 pub(crate) mod dependencies;
 pub(crate) mod detach;
 pub(crate) mod devices;
+pub(crate) mod doctor_files;
+pub(crate) mod doctor_load;
+pub(crate) mod doctor_places;
+pub(crate) mod doctor_processes;
+pub(crate) mod doctor_records;
+pub(crate) mod doctor_runs;
+pub(crate) mod doctor_stuck;
 pub(crate) mod endings;
 pub(crate) mod endurance;
 pub(crate) mod environment;
@@ -73,6 +80,7 @@ const TABLES: &[&[Case]] = &[
     race::CASES,
     load::CASES,
     exec_load::CASES,
+    doctor_load::CASES,
     logs_disk::CASES,
     logs::CASES,
     pid_reuse::CASES,
@@ -94,6 +102,12 @@ const TABLES: &[&[Case]] = &[
     replay::CASES,
     cut_off::CASES,
     boot::CASES,
+    doctor_stuck::CASES,
+    doctor_processes::CASES,
+    doctor_records::CASES,
+    doctor_files::CASES,
+    doctor_runs::CASES,
+    doctor_places::CASES,
     endings::CASES,
     dependencies::CASES,
     holders::CASES,

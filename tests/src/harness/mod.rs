@@ -4,6 +4,7 @@ pub(crate) mod args;
 pub(crate) mod base;
 pub(crate) mod case;
 pub(crate) mod collect;
+pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod hosted;
 pub(crate) mod leaks;

@@ -285,13 +285,13 @@ impl Examiner<'_> {
     fn active(&mut self, known: &Known<'_>) -> Result<(), EngineError> {
         let subject = || known.subject.clone();
         let run_dir = known.run_dir;
-        if !run_dir.exists() {
+        let lives = known.record.init().map(PidRef::open).transpose()?.flatten();
+        if !run_dir.exists() && lives.is_some() {
             let why = format!(
-                "it is recorded as {}, and its run directory {} is gone",
-                known.record.status(),
+                "it runs, and its run directory {} is gone",
                 run_dir.display()
             );
-            self.found(FindingKind::RunDirectoryMissing, subject().at(run_dir), why);
+            self.found(FindingKind::RunDirectoryMissing, subject(), why);
             return Ok(());
         }
         let monitor = Liveness::holder(&run_dir.join(files::ALIVE))?;
