@@ -51,6 +51,7 @@ fn help_lists_the_commands() {
               container  Manage containers: the commands above, and a few of their own
               events     Show what happened to containers, and what happens
               boot       Start what starts on boot, and bring all records up to date
+              doctor     Compare what is recorded with what is, and put right what does not fit
               info       Show the engine, its runtimes and the host
               system     Look after the engine's own records
               version    Show the version of this program
