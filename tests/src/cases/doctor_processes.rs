@@ -73,17 +73,17 @@ fn a_writer_of_the_log_that_stands_still(env: &Env) -> Result<()> {
 }
 
 fn nobody_looks_after_it(env: &Env) -> Result<()> {
-    let id = env.running("lost")?;
-    env.orphan("lost", &id)?;
+    env.running("lost")?;
+    env.lose_monitor("lost")?;
     env.check_found(&["monitor-lost lost"])?;
     env.remove("lost")?;
     env.check_well()
 }
 
 fn nobody_saw_its_end(env: &Env) -> Result<()> {
-    let id = env.running("gone")?;
+    env.running("gone")?;
     let first = env.first_process("gone")?;
-    env.orphan("gone", &id)?;
+    env.lose_monitor("gone")?;
     Env::shoot(&first)?;
     env.check_found(&["end-unseen gone"])?;
     env.check_repaired()?;
@@ -95,7 +95,7 @@ fn nobody_saw_its_end(env: &Env) -> Result<()> {
 fn ended_with_record(env: &Env, text: &str) -> Result<()> {
     let id = env.running("told")?;
     let first = env.first_process("told")?;
-    env.orphan("told", &id)?;
+    env.lose_monitor("told")?;
     Env::shoot(&first)?;
     write(&env.run_dir(&id).join("exit.1"), text)
 }
@@ -119,10 +119,10 @@ fn an_end_that_cannot_be_read(env: &Env) -> Result<()> {
 }
 
 fn a_session_without_a_host(env: &Env) -> Result<()> {
-    let id = env.running("host")?;
+    env.running("host")?;
     let session = env.ctr(&["exec", "-d", "host", "sleep", "100000"])?.id()?;
     let process = env.session_process(&session)?;
-    env.orphan("host", &id)?;
+    env.lose_monitor("host")?;
     Env::shoot(&process)?;
     env.check_found(&["monitor-lost host", "session-orphaned host"])?;
     env.remove("host")?;
@@ -183,7 +183,7 @@ fn a_run_that_nobody_knows(env: &Env) -> Result<()> {
 fn a_run_that_nobody_knows_without_a_monitor(env: &Env) -> Result<()> {
     let id = env.running("secret")?;
     let first = env.first_process("secret")?;
-    env.orphan("secret", &id)?;
+    env.lose_monitor("secret")?;
     forget(env, &id)?;
     crate::harness::tree::remove(&env.own_dir(&id))?;
     std::fs::remove_file(env.runroot().join("locks").join(&id))?;

@@ -113,25 +113,11 @@ impl Env {
         self.root().join("containers").join(id)
     }
 
-    /// The keeper of a container's monitor, as soon as there is one.
-    pub(crate) fn keeper(&self, id: &str) -> Result<Process> {
-        let path = self.run_dir(id).join("keeper");
-        let pid = wait::until("a keeper", || lock_holder(&path))?;
-        Process::open(pid)?.context("the keeper is there")
-    }
-
     /// The process that writes the log of a container, as soon as there is one.
     pub(crate) fn log_writer(&self, id: &str) -> Result<Process> {
         let path = self.run_dir(id).join("log.lock");
         let pid = wait::until("a writer of the log", || lock_holder(&path))?;
         Process::open(pid)?.context("the writer of the log is there")
-    }
-
-    /// Kills the monitor of a container and its keeper, so that nobody looks after it.
-    pub(crate) fn orphan(&self, name: &str, id: &str) -> Result<()> {
-        let (keeper, monitor) = (self.keeper(id)?, self.monitor(name)?);
-        Env::shoot(&keeper)?;
-        Env::shoot(&monitor)
     }
 
     /// A container that has run and is cleaned up after; its id.
