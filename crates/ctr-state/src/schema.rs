@@ -106,9 +106,7 @@ pub(crate) fn migrate(connection: &mut Connection, now_ns: i64) -> Result<(), St
     if age(&transaction)? == Age::Current {
         return Ok(());
     }
-    if found == 0 {
-        refuse_foreign(&transaction)?;
-    }
+    refuse_foreign(&transaction)?;
     for (step, number) in STEPS.iter().zip(1_u32..).skip(found as usize) {
         for part in *step {
             take(&transaction, part)?;
@@ -148,15 +146,19 @@ fn application(connection: &Connection) -> Result<i32, StateError> {
         .context("read whose the database is")
 }
 
-/// A database without a version must be empty: another program's tables are not ours to extend.
-fn refuse_foreign(transaction: &Transaction<'_>) -> Result<(), StateError> {
-    let tables: u32 = transaction
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .context("look into the database")?;
-    if tables == 0 && application(transaction)? == 0 {
+/// Refuses another program's database that has no version, before anything is changed in it. It must be empty: its tables are not ours to
+/// extend.
+pub(crate) fn refuse_foreign(connection: &Connection) -> Result<(), StateError> {
+    if version(connection)? > 0 {
         return Ok(());
     }
-    Err(foreign(transaction, "it belongs to another program").into())
+    let tables: u32 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .context("look into the database")?;
+    if tables == 0 && application(connection)? == 0 {
+        return Ok(());
+    }
+    Err(foreign(connection, "it belongs to another program").into())
 }
 
 fn foreign(connection: &Connection, what: &str) -> StoreFault {

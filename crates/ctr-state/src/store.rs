@@ -32,7 +32,7 @@ use rusqlite::{Connection, Transaction};
 use crate::error::Context;
 use crate::{ContainerId, StateError, ledger};
 use database::{Database, is_busy};
-use fault::explain;
+use fault::{explain, is_read_only};
 use room::Reserve;
 
 /// How many events are kept unless a configuration says otherwise. About 400 bytes each.
@@ -156,8 +156,13 @@ impl Store {
         let mut database = self.database();
         let begin = Instant::now();
         let result = match database.ensure_live(&self.config, Duration::ZERO) {
-            // Still blocked, so the copy is still what was last committed.
-            Err(error) if database.is_copy() && is_busy(&error) => Ok(()),
+            // Still as it was, so the copy is still what was last committed.
+            Err(error)
+                if database.is_copy()
+                    && (is_busy(&error) || is_read_only(&self.config, &error)) =>
+            {
+                Ok(())
+            }
             other => other,
         }
         .and_then(|()| {

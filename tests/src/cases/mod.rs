@@ -6,6 +6,7 @@ pub(crate) mod boot;
 pub(crate) mod bounded_time;
 pub(crate) mod crash;
 pub(crate) mod cut_off;
+pub(crate) mod damaged_store;
 pub(crate) mod dependencies;
 pub(crate) mod detach;
 pub(crate) mod devices;
@@ -86,6 +87,7 @@ const TABLES: &[&[Case]] = &[
     pid_reuse::CASES,
     crash::CASES,
     full_disk::CASES,
+    damaged_store::CASES,
     exec_ends::CASES,
     exec_terminal::CASES,
     exec_terminal_ends::CASES,

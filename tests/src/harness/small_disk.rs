@@ -58,6 +58,20 @@ impl<'e> SmallDisk<'e> {
             .collect()
     }
 
+    /// Mounts it anew with these options.
+    pub(crate) fn remount(&self, options: &str) -> Result<()> {
+        let options = format!("remount,{options}");
+        let target = self.holder.pid().to_string();
+        Call::new("nsenter")
+            .args([
+                "--target", &target, "--mount", "--", "mount", "-o", &options,
+            ])
+            .args([&self.at])
+            .output()?
+            .ok()?;
+        Ok(())
+    }
+
     /// Takes all that is free, to the last byte.
     pub(crate) fn fill(&self) -> Result<()> {
         let mut file = fs::OpenOptions::new()

@@ -34,7 +34,5 @@ pub(super) fn for_store(fault: &StoreFault) -> String {
 /// The database goes with its log: one without the other is nothing.
 fn moving(database: &Path) -> String {
     let path = database.display();
-    format!(
-        "move it away with its log (for f in {path} {path}-wal {path}-shm; do mv $f $f.old; done)"
-    )
+    format!("move it away with its log ({path}, {path}-wal and {path}-shm)")
 }

@@ -2,7 +2,7 @@
 //!
 //! Readers of a WAL wait for nobody, with one exception: the first of several connections rebuilds the shared index, and until
 //! it has done so nobody gets in. If that process is stopped just there, a copy of database and WAL tells what was last
-//! committed: nothing can be written to either meanwhile.
+//! committed: nothing can be written to either meanwhile. So does one where the index is missing on a file system that is read-only.
 
 use std::io;
 use std::path::Path;
@@ -13,6 +13,7 @@ use ctr_sys::{Deadline, SysError, SysResult, create_private_dir, remove_tree};
 
 use super::StoreConfig;
 use super::database::{Database, Origin, is_busy};
+use super::fault::is_read_only;
 use super::room::log;
 use crate::error::Context;
 use crate::schema::{self, Age};
@@ -24,10 +25,12 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// Connects to the database or, when it is blocked, to a copy of it.
 pub(super) fn connect(config: &StoreConfig) -> Result<Database, StateError> {
     let deadline = Deadline::after(config.busy);
-    match Database::live(config, config.busy.min(PATIENCE), deadline) {
-        Err(error) if is_busy(&error) => {}
+    let blocked = match Database::live(config, config.busy.min(PATIENCE), deadline) {
+        Err(error) if is_busy(&error) => None,
+        // No index can be made there, and nothing can change what is copied.
+        Err(error) if is_read_only(config, &error) => Some(error),
         other => return other,
-    }
+    };
     // No connection is open here: closing the files that are copied drops the locks this process has on them, fcntl(2).
     let directory = config
         .wake
@@ -36,6 +39,9 @@ pub(super) fn connect(config: &StoreConfig) -> Result<Database, StateError> {
     let copied = copy(config, &directory);
     remove_tree(&directory)?;
     let copied = copied?;
+    if let Some(error) = blocked {
+        return copied.ok_or(error);
+    }
     // If the database lets us in now, then it may have been written to while it was copied.
     match (Database::live(config, Duration::ZERO, deadline), copied) {
         (Err(error), Some(copy)) if is_busy(&error) => Ok(copy),

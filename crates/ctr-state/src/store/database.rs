@@ -117,6 +117,7 @@ impl Database {
             retry_while_busy(deadline, is_busy, |left| {
                 let _turn = take_turn(&config.database)?;
                 wait_when_busy(&mut connection, left).context(SET_UP)?;
+                schema::refuse_foreign(&connection)?;
                 use_wal(&connection)?;
                 schema::migrate(&mut connection, (config.clock)())?;
                 set_aside(SET_UP, &connection, &config.database)

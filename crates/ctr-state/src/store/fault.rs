@@ -11,6 +11,8 @@ use rusqlite::ffi::{
     SQLITE_IOERR_SHORT_READ, SQLITE_NOTADB,
 };
 
+use rustix::fs::StatVfsMountFlags;
+
 use super::StoreConfig;
 use super::check::forget;
 use super::database::busy_answer;
@@ -123,6 +125,14 @@ pub(super) fn lacks_index(error: &StateError) -> bool {
     matches!(code, Some(SQLITE_IOERR_SHMSIZE | SQLITE_IOERR_SHMOPEN))
 }
 
+/// Whether something cannot be made or changed because the file system is read-only.
+pub(super) fn is_read_only(config: &StoreConfig, error: &StateError) -> bool {
+    let code = answer(error).and_then(|(_, source)| source.sqlite_error_code());
+    matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
+        && rustix::fs::statvfs(directory_of(&config.database))
+            .is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
 /// Says in our words what SQLite's answer means for the store as a whole. It was tried since `begin`.
 pub(super) fn explain(config: &StoreConfig, begin: Instant, error: StateError) -> StateError {
     let Some((operation, source)) = answer(&error) else {
@@ -137,7 +147,7 @@ pub(super) fn explain(config: &StoreConfig, begin: Instant, error: StateError) -
         Some(ErrorCode::SystemIoFailure) if free_bytes(directory) == Some(0) => {
             full(operation, directory)
         }
-        Some(ErrorCode::ReadOnly) => StoreFault::ReadOnly {
+        Some(_) if is_read_only(config, &error) => StoreFault::ReadOnly {
             operation,
             directory: directory.to_owned(),
         },
