@@ -36,8 +36,8 @@ pub(crate) const REPLY_WAIT: Duration = Duration::from_secs(30);
 /// How a container is created.
 #[derive(Clone, Copy)]
 pub(crate) struct Init<'a> {
-    /// What the caller is about to do then: it is recorded in the same transaction. `None`: nothing, the container waits.
-    pub(crate) next: Option<IntentKind>,
+    /// What the caller is about to do then: it is recorded in the same transaction.
+    pub(crate) next: IntentKind,
     /// Why the run is begun.
     pub(crate) reason: StartReason,
     /// Where a signal to end may arrive.
@@ -72,7 +72,8 @@ impl LockedContainer<'_> {
             self.clean_for_start()?;
         }
         let (mut client, monitor) = self.init(Init {
-            next: None,
+            // Not over yet: until the monitor has been told to keep the container, it takes all back when we die.
+            next: IntentKind::Init,
             reason: StartReason::User,
             interrupt: None,
             streams: None,
@@ -85,7 +86,8 @@ impl LockedContainer<'_> {
             return Err(with_leftovers(error, taken_back));
         }
         monitor.detach();
-        Ok(())
+        self.locked_record().set_intent(None);
+        self.save(&[])
     }
 
     /// From Configured or Exited to Created.
@@ -200,10 +202,7 @@ impl LockedContainer<'_> {
         facts.init = Some(init);
         facts.monitor = Some(monitor);
         facts.error = None;
-        match next {
-            Some(next) => self.announce(next),
-            None => self.locked_record().set_intent(None),
-        }
+        self.announce(next);
         let event = self.event(EventKind::Init);
         self.advance(Trigger::Init, &[event])
     }

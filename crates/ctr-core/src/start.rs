@@ -202,7 +202,7 @@ impl<'e> LockedContainer<'e> {
             (client, None)
         } else {
             let (client, monitor) = self.init(Init {
-                next: Some(IntentKind::Start),
+                next: IntentKind::Start,
                 interrupt,
                 streams: request.streams,
                 reason: request.reason,
