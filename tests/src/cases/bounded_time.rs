@@ -1,7 +1,8 @@
 //! Whatever stands still, every command ends: it works, or it says in one line why not. A table of commands and of things that are stuck;
 //! each cell has a container of its own, and afterwards an ordinary `rm -f` sets everything right.
 //!
-//! `--scale full` drives all cells and prints how each ended and after how many milliseconds; otherwise each thing is tried with a few.
+//! `--scale full --jobs 1` drives all cells and prints how each ended and after how many milliseconds; otherwise each thing is tried with a
+//! few. (Beside each other they would find the control groups of each other's containers, which are empty for longer than it ever happens.)
 
 mod stuck;
 
@@ -38,7 +39,7 @@ cases! {
 /// Far more than anything takes that does not hang.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The engine gives a runtime four minutes to create a container, and a bit more to whoever waits for that.
+/// The engine gives a runtime four minutes to make a container or a process, and a bit more to a monitor that has been asked for one.
 const DEADLINE_OF_RUNTIMES: Duration = Duration::from_secs(330);
 
 /// When a command that goes on by itself is interrupted.
@@ -100,7 +101,7 @@ fn ending(command: &str) -> Result<Ending> {
         .1)
 }
 
-/// Runs a command beside what is stuck. It is killed, and that is the error, when it hangs.
+/// Runs a command beside what is stuck. It is an error, and killed, when it hangs.
 fn bounded(env: &Env, command: &str, deadline: Duration) -> Result<(Output, Duration)> {
     let rootfs = format!("--rootfs {}", env.rootfs());
     let command_line = command.replace("ROOTFS", &rootfs);
@@ -119,9 +120,12 @@ fn bounded(env: &Env, command: &str, deadline: Duration) -> Result<(Output, Dura
     };
     let time = begin.elapsed();
     if !ended {
-        running.signal(Signal::KILL)?;
-        let output = running.finish()?;
-        bail!("it hung for {} s: {output}", deadline.as_secs());
+        let (out, err) = (running.printed(), running.stderr.bytes());
+        let err = String::from_utf8_lossy(&err).into_owned();
+        bail!(
+            "it hung for {} s, and had said {out:?} and {err:?}",
+            deadline.as_secs()
+        );
     }
     Ok((running.finish()?, time))
 }

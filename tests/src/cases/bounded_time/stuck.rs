@@ -63,7 +63,7 @@ pub(super) const MONITOR_STOPPED: Stuck = Stuck {
         held_process(env.monitor("held")?)
     },
     sample: &["ps -a", "logs held", "stop -t 1 held"],
-    deadline: DEADLINE,
+    deadline: DEADLINE_OF_RUNTIMES,
 };
 
 pub(super) const MONITOR_KILLED: Stuck = Stuck {
@@ -103,7 +103,7 @@ pub(super) const MONITOR_KILLED_AND_KEEPER_STOPPED: Stuck = Stuck {
         Ok(undo)
     },
     sample: &["inspect held", "ps -a"],
-    deadline: DEADLINE,
+    deadline: DEADLINE_OF_RUNTIMES,
 };
 
 pub(super) const WRITER_STOPPED: Stuck = Stuck {
