@@ -130,12 +130,26 @@ fn bounded(env: &Env, command: &str, deadline: Duration) -> Result<(Output, Dura
     Ok((running.finish()?, time))
 }
 
-/// It worked, was interrupted, or was refused in one line. (Two commands answer a question with their exit code.)
-fn is_clear(command: &str, output: &Output) -> Result<()> {
+/// What is asked of the end of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// It worked, or was refused in one line.
+    Clear,
+    /// It worked, as if nothing were stuck.
+    AsEver,
+}
+
+/// Refused while a container runs.
+const REFUSED: [&str; 2] = ["unpause held", "rm held"];
+
+/// It ended as it should.
+fn is_right(command: &str, output: &Output, outcome: Outcome) -> Result<()> {
     let interrupted = ending(command)? == Ending::Interrupted && output.code == 143;
     if output.code == 0 || interrupted {
         return Ok(());
     }
+    let refused = outcome == Outcome::Clear || REFUSED.contains(&command);
+    ensure!(refused, "it did not work: {output}");
     ensure!(output.code < 128, "{output}");
     output.one_error(&[])
 }
@@ -147,7 +161,7 @@ fn cell(env: &Env, thing: &Stuck, command: &str) -> Result<String> {
     let result = bounded(env, command, thing.deadline);
     undo()?;
     let (output, time) = result?;
-    is_clear(command, &output)?;
+    is_right(command, &output, thing.outcome)?;
     let removed = env.ctr(&["rm", "-f", "-t", "0", "held", "other"])?;
     ensure!(removed.code == 0, "and then: {removed}");
     env.check_leaks()?;

@@ -94,7 +94,8 @@ impl Held {
         hang_in(env, verb)?;
         let client = env.call(words).spawn()?;
         wait_for_hang(env, verb)?;
-        let (verb, pid) = locked_by(env)?.context("nobody has the lock")?;
+        // The kernel's table of locks is read in parts, and may miss one while others come and go.
+        let (verb, pid) = wait::until("somebody to have the lock", || locked_by(env))?;
         let holder = Process::open(pid)?.context("the holder is there")?;
         hold(&holder)?;
         Ok(Held {

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use super::super::holders::{Hanging, Held, hang_in};
 use super::super::logs::log_path;
-use super::{DEADLINE, DEADLINE_OF_RUNTIMES};
+use super::{DEADLINE, DEADLINE_OF_RUNTIMES, Outcome};
 use crate::harness::env::Env;
 use crate::harness::process::{Process, directory};
 use crate::harness::story::hold;
@@ -26,6 +26,7 @@ pub(super) struct Stuck {
     /// The commands that are tried in every round.
     pub(super) sample: &'static [&'static str],
     pub(super) deadline: Duration,
+    pub(super) outcome: Outcome,
 }
 
 /// What the container runs unless something else is said.
@@ -64,6 +65,7 @@ pub(super) const MONITOR_STOPPED: Stuck = Stuck {
     },
     sample: &["ps -a", "logs held", "stop -t 1 held"],
     deadline: DEADLINE_OF_RUNTIMES,
+    outcome: Outcome::Clear,
 };
 
 pub(super) const MONITOR_KILLED: Stuck = Stuck {
@@ -76,6 +78,7 @@ pub(super) const MONITOR_KILLED: Stuck = Stuck {
     },
     sample: &["exec held true", "stop -t 1 held"],
     deadline: DEADLINE,
+    outcome: Outcome::AsEver,
 };
 
 pub(super) const MONITOR_AND_KEEPER_KILLED: Stuck = Stuck {
@@ -91,6 +94,7 @@ pub(super) const MONITOR_AND_KEEPER_KILLED: Stuck = Stuck {
     },
     sample: &["kill held", "rm -f -t 1 held"],
     deadline: DEADLINE,
+    outcome: Outcome::AsEver,
 };
 
 pub(super) const MONITOR_KILLED_AND_KEEPER_STOPPED: Stuck = Stuck {
@@ -104,6 +108,7 @@ pub(super) const MONITOR_KILLED_AND_KEEPER_STOPPED: Stuck = Stuck {
     },
     sample: &["inspect held", "ps -a"],
     deadline: DEADLINE_OF_RUNTIMES,
+    outcome: Outcome::Clear,
 };
 
 pub(super) const WRITER_STOPPED: Stuck = Stuck {
@@ -128,6 +133,7 @@ pub(super) const WRITER_STOPPED: Stuck = Stuck {
     },
     sample: &["logs held", "kill held"],
     deadline: DEADLINE,
+    outcome: Outcome::AsEver,
 };
 
 pub(super) const RUNTIME_HANGS: Stuck = Stuck {
@@ -148,6 +154,7 @@ pub(super) const RUNTIME_HANGS: Stuck = Stuck {
     },
     sample: &["ps -a", "logs held", "kill -s TERM held"],
     deadline: DEADLINE_OF_RUNTIMES,
+    outcome: Outcome::Clear,
 };
 
 pub(super) const LOCK_HELD: Stuck = Stuck {
@@ -158,7 +165,9 @@ pub(super) const LOCK_HELD: Stuck = Stuck {
         Ok(Box::new(move || held.end()))
     },
     sample: &["ps -a", "exec held true"],
-    deadline: DEADLINE,
+    // The command that cleans up is started by monitors, and patient.
+    deadline: DEADLINE_OF_RUNTIMES,
+    outcome: Outcome::Clear,
 };
 
 pub(super) const FROZEN: Stuck = Stuck {
@@ -170,6 +179,7 @@ pub(super) const FROZEN: Stuck = Stuck {
     },
     sample: &["exec held true", "rm -f -t 1 held"],
     deadline: DEADLINE,
+    outcome: Outcome::Clear,
 };
 
 pub(super) const IGNORES_SIGNALS: Stuck = Stuck {
@@ -181,6 +191,7 @@ pub(super) const IGNORES_SIGNALS: Stuck = Stuck {
     },
     sample: &["stop -t 1 held", "kill -s TERM held"],
     deadline: DEADLINE,
+    outcome: Outcome::AsEver,
 };
 
 pub(super) const CLIENT_NEVER_READS: Stuck = Stuck {
@@ -199,6 +210,7 @@ pub(super) const CLIENT_NEVER_READS: Stuck = Stuck {
     },
     sample: &["logs held", "stop -t 1 held"],
     deadline: DEADLINE,
+    outcome: Outcome::AsEver,
 };
 
 /// Locks all of a file, as a process does that stands still in the middle of something.
@@ -220,6 +232,7 @@ pub(super) const DATABASE_HELD: Stuck = Stuck {
     },
     sample: &["ps -a", "inspect held"],
     deadline: DEADLINE,
+    outcome: Outcome::Clear,
 };
 
 pub(super) const INDEX_HELD: Stuck = Stuck {
@@ -230,6 +243,7 @@ pub(super) const INDEX_HELD: Stuck = Stuck {
     },
     sample: &["system export"],
     deadline: DEADLINE,
+    outcome: Outcome::Clear,
 };
 
 /// Puts a named pipe that nobody reads or writes in the place of a file.
@@ -251,6 +265,7 @@ pub(super) const LOG_IS_A_PIPE: Stuck = Stuck {
     },
     sample: &["logs held", "logs -f held", "start held"],
     deadline: DEADLINE,
+    outcome: Outcome::Clear,
 };
 
 pub(super) const RUN_DIRECTORY_GONE: Stuck = Stuck {
@@ -264,6 +279,7 @@ pub(super) const RUN_DIRECTORY_GONE: Stuck = Stuck {
     },
     sample: &["ps -a", "rm -f -t 1 held"],
     deadline: DEADLINE,
+    outcome: Outcome::Clear,
 };
 
 pub(super) const SOCKET_IS_A_PIPE: Stuck = Stuck {
@@ -275,6 +291,7 @@ pub(super) const SOCKET_IS_A_PIPE: Stuck = Stuck {
     },
     sample: &["exec held true", "stop -t 1 held"],
     deadline: DEADLINE,
+    outcome: Outcome::Clear,
 };
 
 pub(super) const USERS_ARE_A_PIPE: Stuck = Stuck {
@@ -309,4 +326,5 @@ pub(super) const USERS_ARE_A_PIPE: Stuck = Stuck {
         "restart -t 1 held",
     ],
     deadline: DEADLINE,
+    outcome: Outcome::Clear,
 };
