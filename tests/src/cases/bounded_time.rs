@@ -42,6 +42,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The engine gives a runtime four minutes to make a container or a process, and a bit more to a monitor that has been asked for one.
 const DEADLINE_OF_RUNTIMES: Duration = Duration::from_secs(330);
 
+/// Half a minute is waited for the database each time it is needed.
+const DEADLINE_OF_DATABASE: Duration = Duration::from_secs(150);
+
 /// When a command that goes on by itself is interrupted.
 const MOMENT: Duration = Duration::from_millis(500);
 

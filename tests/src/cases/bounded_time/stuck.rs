@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use super::super::holders::{Hanging, Held, hang_in};
 use super::super::logs::log_path;
-use super::{DEADLINE, DEADLINE_OF_RUNTIMES, Outcome};
+use super::{DEADLINE, DEADLINE_OF_DATABASE, DEADLINE_OF_RUNTIMES, Outcome};
 use crate::harness::env::Env;
 use crate::harness::process::{Process, directory};
 use crate::harness::story::hold;
@@ -231,7 +231,7 @@ pub(super) const DATABASE_HELD: Stuck = Stuck {
         locked(&env.root().join("state.db"))
     },
     sample: &["ps -a", "inspect held"],
-    deadline: DEADLINE,
+    deadline: DEADLINE_OF_DATABASE,
     outcome: Outcome::Clear,
 };
 
@@ -242,7 +242,7 @@ pub(super) const INDEX_HELD: Stuck = Stuck {
         locked(&env.root().join("state.db-shm"))
     },
     sample: &["system export"],
-    deadline: DEADLINE,
+    deadline: DEADLINE_OF_DATABASE,
     outcome: Outcome::Clear,
 };
 
