@@ -95,6 +95,7 @@ fn a_directory_with_files_that_nobody_knows(env: &Env) -> Result<()> {
 
 fn a_run_directory_that_nobody_knows(env: &Env) -> Result<()> {
     used(env)?;
+    directory(&env.runroot().join("run"), 0o700)?;
     directory(&env.run_dir(STRANGER), 0o700)?;
     write(&env.run_dir(STRANGER).join("pid"), "7")?;
     env.check_found(&[&format!(

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 
 use anyhow::{Context, Result, ensure};
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::harness::case::cases;
 use crate::harness::env::Env;
@@ -82,50 +81,62 @@ fn a_file_instead_of_a_directory(env: &Env) -> Result<()> {
     env.check_well()
 }
 
+/// Puts the files of the database aside, and back.
+struct Aside<'e> {
+    env: &'e Env,
+}
+
+impl Aside<'_> {
+    const FILES: [&'static str; 3] = ["state.db", "state.db-wal", "state.db-shm"];
+
+    fn put(env: &Env) -> Result<Aside<'_>> {
+        let aside = env.path("aside");
+        directory(&aside, 0o700)?;
+        for name in Aside::FILES {
+            let path = env.root().join(name);
+            if path.exists() {
+                fs::rename(path, aside.join(name))?;
+            }
+        }
+        Ok(Aside { env })
+    }
+
+    fn back(self) -> Result<()> {
+        let aside = self.env.path("aside");
+        for name in Aside::FILES {
+            let (from, to) = (aside.join(name), self.env.root().join(name));
+            if to.exists() {
+                fs::remove_file(&to)?;
+            }
+            if from.exists() {
+                fs::rename(from, to)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn the_database_is_gone(env: &Env) -> Result<()> {
     env.create("one", &[], &["true"])?;
-    let files = ["state.db", "state.db-wal", "state.db-shm"];
-    let aside = env.path("aside");
-    directory(&aside, 0o700)?;
-    for name in files {
-        let path = env.root().join(name);
-        if path.exists() {
-            fs::rename(path, aside.join(name))?;
-        }
-    }
+    let aside = Aside::put(env)?;
     env.check_found(&["store-missing root/state.db"])?;
     ensure!(!env.root().join("state.db").exists(), "it was made anew");
-    for name in files {
-        if aside.join(name).exists() {
-            fs::rename(aside.join(name), env.root().join(name))?;
-        }
-    }
+    aside.back()?;
     env.check_well()?;
     env.remove("one")
 }
 
 fn the_database_is_garbage(env: &Env) -> Result<()> {
     env.create("one", &[], &["true"])?;
+    let aside = Aside::put(env)?;
     let path = env.root().join("state.db");
-    let whole = fs::read(&path)?;
-    let wal = env.root().join("state.db-wal");
-    let log = fs::read(&wal).ok();
     write(&path, &"no database ".repeat(500))?;
+    mode(&path, 0o600)?;
     env.check_found(&["store-unusable root/state.db"])?;
-    put(&path, &whole)?;
-    if let Some(log) = log {
-        put(&wal, &log)?;
-    }
+    env.check_not_repaired(&["store-unusable root/state.db"])?;
+    aside.back()?;
     env.check_well()?;
     env.remove("one")
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the file is put back as it was, and nobody reads it meanwhile"
-)]
-fn put(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
-    fs::write(path, bytes).with_context(|| format!("write {}", path.display()))
 }
 
 fn a_copy_of_the_database(env: &Env) -> Result<()> {
@@ -139,52 +150,55 @@ fn a_copy_of_the_database(env: &Env) -> Result<()> {
     env.remove("one")
 }
 
-/// A file system of this size at a path of the case.
-fn small_disk(path: &std::path::Path, size: &std::ffi::CStr) -> Result<()> {
-    mount("tmpfs", path, "tmpfs", MountFlags::empty(), size).context("mount a small disk")
-}
+/// Mounts a small file system at a path, in a mount namespace of its own, and goes on with its arguments.
+const MOUNT: &str = "mount -t tmpfs -o size=1m,mode=0700 small \"$0\" && exec \"$@\"";
+/// The same, and fills it.
+const FILL: &str = "mount -t tmpfs -o size=1m,mode=0700 small \"$0\" && \
+    { cat /dev/zero > \"$0/filler\" 2> /dev/null; exec \"$@\"; }";
 
 fn no_room_left(env: &Env) -> Result<()> {
     directory(env.root(), 0o700)?;
-    small_disk(env.root(), c"size=2m,mode=0700")?;
-    env.create("one", &[], &["true"])?;
+    let root = env.root().display().to_string();
+    env.go_through(&["unshare", "--mount", "sh", "-c", MOUNT, &root]);
     env.check_well()?;
-    let filler = env.root().join("containers/filler");
-    let file = fs::File::options()
-        .create_new(true)
-        .write(true)
-        .open(&filler)?;
-    let mut size = 2 * 1024 * 1024;
-    // As much as goes.
-    while size > 0
-        && rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size).is_err()
-    {
-        size -= 4096;
-    }
+    env.go_through(&["unshare", "--mount", "sh", "-c", FILL, &root]);
     env.check_found(&["disk-nearly-full root"])?;
     env.check_not_repaired(&["disk-nearly-full root"])?;
-    fs::remove_file(&filler)?;
-    drop(file);
-    env.check_well()?;
-    env.remove("one")?;
-    unmount(env.root(), UnmountFlags::DETACH).context("unmount the small disk")
+    env.go_through(&[]);
+    env.check_well()
+}
+
+/// Something is mounted there when `doctor` comes, and not any more when it has repaired that.
+fn check_mounted(env: &Env, path: &std::path::Path, found: &str) -> Result<()> {
+    let path = path.display().to_string();
+    env.go_through(&["unshare", "--mount", "sh", "-c", MOUNT, &path]);
+    env.check_found(&[found])?;
+    let report = env.doctor(&["--repair"])?;
+    env.check_problems(&report, &[])?;
+    ensure!(
+        report["repairs"][0]["repair"]["result"] == "done",
+        "{report:#}"
+    );
+    env.go_through(&[]);
+    env.check_well()
 }
 
 fn something_is_mounted(env: &Env) -> Result<()> {
     let id = env.create("one", &[], &["true"])?;
     let point = env.own_dir(&id).join("upper");
     directory(&point, 0o755)?;
-    small_disk(&point, c"size=1m")?;
-    env.check_found(&[&format!("mount-left root/containers/{id}/upper")])?;
-    env.check_repaired()?;
+    check_mounted(
+        env,
+        &point,
+        &format!("mount-left root/containers/{id}/upper"),
+    )?;
     env.remove("one")
 }
 
 fn something_is_mounted_in_a_run(env: &Env) -> Result<()> {
     let id = env.running("one")?;
-    small_disk(&env.run_dir(&id).join("rootfs"), c"size=1m")?;
-    env.check_found(&[&format!("mount-left runroot/run/{id}/rootfs")])?;
-    env.check_repaired()?;
+    let point = env.run_dir(&id).join("rootfs");
+    check_mounted(env, &point, &format!("mount-left runroot/run/{id}/rootfs"))?;
     env.remove("one")
 }
 

@@ -26,7 +26,7 @@ impl Examiner<'_> {
         let subject = || known.subject.clone();
         let init = known.record.init().map(PidRef::open).transpose()?.flatten();
         let keeper = Liveness::holder(&known.run_dir.join(files::KEEPER))?;
-        match (&init, keeper) {
+        match (&init, &keeper) {
             (None, None) => {
                 let why = format!(
                     "it is recorded as {}, and neither its first process nor its monitor is there: how it ended is not known",
@@ -50,7 +50,10 @@ impl Examiner<'_> {
                 );
             }
         }
-        if let Some(writer) = self.locks.holder(&known.run_dir.join(files::LOG_LOCK)) {
+        // A keeper has the other end of its socket.
+        if keeper.is_none()
+            && let Some(writer) = self.locks.holder(&known.run_dir.join(files::LOG_LOCK))
+        {
             let why = format!(
                 "process {} still writes its log, and its monitor is gone: perhaps the disk stands still",
                 writer.pid
