@@ -1,5 +1,7 @@
 //! `doctor` answers in time, whatever is stuck, and says what is.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -10,7 +12,7 @@ use crate::harness::env::Env;
 use crate::harness::process::Process;
 use crate::harness::program::{Call, Running};
 use crate::harness::story::hold;
-use crate::harness::tree::write;
+use crate::harness::tree::{directory, remove, write};
 
 cases! {
     Core a_lock_that_is_held_by_a_stopped_command,
@@ -20,11 +22,14 @@ cases! {
     Core everything_at_once,
 }
 
-/// A pipe without a writer: whoever opens it to read waits for ever.
-fn pipe(path: &std::path::Path) -> Result<()> {
-    let made = Call::new("mkfifo").args([path]).output()?;
+/// A pipe without a writer, in the place of the record of an exec session: whoever opens it to read waits for ever.
+fn pipe(env: &Env, id: &str) -> Result<PathBuf> {
+    let session = env.run_dir(id).join("exec").join("b".repeat(64));
+    directory(&session, 0o700)?;
+    let path = session.join("session.json");
+    let made = Call::new("mkfifo").args([&path]).output()?;
     ensure!(made.code == 0, "{made}");
-    Ok(())
+    Ok(session)
 }
 
 /// A start that hangs in its runtime; the process that has the lock.
@@ -76,12 +81,11 @@ fn a_lock_that_is_held_for_long(env: &Env) -> Result<()> {
 fn a_pipe_where_a_file_should_be(env: &Env) -> Result<()> {
     let id = env.running("odd")?;
     env.running("even")?;
-    let path = env.run_dir(&id).join("exit.1");
-    pipe(&path)?;
+    let session = pipe(env, &id)?;
     let report = env.doctor(&[])?;
     ensure!(report["complete"] == false, "{report:#}");
     env.check_problems(&report, &["not-examined odd"])?;
-    std::fs::remove_file(&path)?;
+    remove(&session)?;
     env.check_well()?;
     env.remove("odd")?;
     env.remove("even")
@@ -89,9 +93,10 @@ fn a_pipe_where_a_file_should_be(env: &Env) -> Result<()> {
 
 /// More than there is time for: what could not be looked at is said in one line.
 fn pipes_in_many_places(env: &Env) -> Result<()> {
+    let mut sessions = Vec::new();
     for name in ["a", "b", "c", "d", "e", "f"] {
         let id = env.running(name)?;
-        pipe(&env.run_dir(&id).join("exit.1"))?;
+        sessions.push(pipe(env, &id)?);
     }
     let report = env.doctor(&[])?;
     ensure!(report["complete"] == false, "{report:#}");
@@ -100,8 +105,8 @@ fn pipes_in_many_places(env: &Env) -> Result<()> {
         findings.iter().any(|found| found["kind"] == "not-examined"),
         "{report:#}"
     );
-    for id in env.ids()? {
-        std::fs::remove_file(env.run_dir(&id).join("exit.1"))?;
+    for session in sessions {
+        remove(&session)?;
     }
     env.check_well()?;
     for name in ["a", "b", "c", "d", "e", "f"] {
@@ -115,7 +120,7 @@ fn everything_at_once(env: &Env) -> Result<()> {
     env.running("calm")?;
     hold(&env.monitor("calm")?)?;
     let id = env.running("odd")?;
-    pipe(&env.run_dir(&id).join("exit.1"))?;
+    let session = pipe(env, &id)?;
     let (client, holder) = hang(env)?;
     hold(&holder)?;
     let report = env.doctor(&[])?;
@@ -127,7 +132,7 @@ fn everything_at_once(env: &Env) -> Result<()> {
             "not-examined odd",
         ],
     )?;
-    std::fs::remove_file(env.run_dir(&id).join("exit.1"))?;
+    remove(&session)?;
     end(client, &holder)?;
     env.check_repaired()?;
     for name in ["held", "calm", "odd"] {

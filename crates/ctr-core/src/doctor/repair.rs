@@ -244,11 +244,13 @@ fn settle(mut locked: LockedContainer<'_>) -> Outcome {
             locked.conclude()?;
             Ok("what was left of a run is gone")
         }
-        Status::Created
-        | Status::Running
-        | Status::Paused
-        | Status::Stopping
-        | Status::Removing => Ok("what had happened was taken in"),
+        Status::Removing => {
+            locked.remove_stopped()?;
+            Ok("it was removed")
+        }
+        Status::Created | Status::Running | Status::Paused | Status::Stopping => {
+            Ok("what had happened was taken in")
+        }
     }
 }
 
