@@ -14,20 +14,32 @@ pub(crate) enum Victim {
     Monitor,
     Runtime,
     Cleanup,
+    /// A monitor that has its keeper.
+    Kept,
+    Keeper,
 }
 
 impl Victim {
     /// All.
-    pub(crate) const ALL: [Victim; 4] = [
+    pub(crate) const ALL: [Victim; 6] = [
         Victim::Cli,
         Victim::Monitor,
         Victim::Runtime,
         Victim::Cleanup,
+        Victim::Kept,
+        Victim::Keeper,
     ];
 
     /// The word of the command line.
     pub(crate) fn name(self) -> &'static str {
-        self.roles()[0].name()
+        match self {
+            Victim::Cli => "cli",
+            Victim::Monitor => "monitor",
+            Victim::Runtime => "runtime",
+            Victim::Cleanup => "cleanup",
+            Victim::Kept => "kept",
+            Victim::Keeper => "keeper",
+        }
     }
 
     /// The roles that it stands for.
@@ -37,6 +49,8 @@ impl Victim {
             Victim::Monitor => &[Role::Monitor, Role::Child],
             Victim::Runtime => &[Role::Runtime],
             Victim::Cleanup => &[Role::Cleanup],
+            Victim::Kept => &[Role::Monitor],
+            Victim::Keeper => &[Role::Keeper],
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One point: a process is killed before a call, and then everything has to be put right by one ordinary command.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -41,14 +42,21 @@ fn operate(
     programs: &Programs,
     point: Option<u64>,
 ) -> Result<Tried> {
-    let attach: Vec<(i32, Role)> = match victim {
-        Victim::Cli => Vec::new(),
-        Victim::Monitor | Victim::Runtime | Victim::Cleanup => stage
-            .monitor()?
-            .map(|pid| (pid, Role::Monitor))
-            .into_iter()
-            .collect(),
+    let monitor = match victim {
+        Victim::Cli => None,
+        Victim::Monitor | Victim::Runtime | Victim::Cleanup | Victim::Kept | Victim::Keeper => {
+            stage.monitor()?
+        }
     };
+    if victim == Victim::Kept
+        && let Some(pid) = monitor
+    {
+        wait_for_keeper(pid)?;
+    }
+    let attach: Vec<(i32, Role)> = monitor
+        .map(|pid| (pid, Role::Monitor))
+        .into_iter()
+        .collect();
     let roles = victim.roles();
     let mut count = 0;
     let mut call = None;
@@ -74,14 +82,17 @@ fn operate(
     };
     let plan = Plan {
         programs,
-        interest: &|role| match (victim, roles.contains(&role)) {
-            (_, true) => Interest::Calls,
-            (Victim::Cli, false) => Interest::Nothing,
-            (_, false) => Interest::Family,
+        interest: &|role| match (victim, role) {
+            _ if roles.contains(&role) => Interest::Calls,
+            (Victim::Cli, _) => Interest::Nothing,
+            // By a call of its own a process becomes a keeper.
+            (Victim::Keeper, Role::Runtime) => Interest::Calls,
+            _ => Interest::Family,
         },
-        until: match victim {
-            Victim::Cli => Until::End,
-            Victim::Monitor | Victim::Runtime | Victim::Cleanup => Until::Quiet(QUIET),
+        until: if victim == Victim::Cli {
+            Until::End
+        } else {
+            Until::Quiet(QUIET)
         },
         patience: HANGS,
         attach: &attach,
@@ -251,9 +262,34 @@ pub(crate) fn found(error: &anyhow::Error) -> Option<&Trouble> {
     error.downcast_ref()
 }
 
-/// Whether a victim can be there at all: nobody cleans up where nothing ran.
+/// Waits until a monitor has its keeper; one that never gets one is left without.
+fn wait_for_keeper(monitor: i32) -> Result<()> {
+    let has_keeper = || {
+        let children = fs::read_to_string(format!("/proc/{monitor}/task/{monitor}/children"));
+        children
+            .unwrap_or_default()
+            .split_whitespace()
+            .any(|child| {
+                let name = fs::read_to_string(format!("/proc/{child}/comm"));
+                name.is_ok_and(|name| name.trim() == "ctr-keeper")
+            })
+    };
+    wait::within(Duration::from_secs(2), || Ok(has_keeper().then_some(())))?;
+    Ok(())
+}
+
+/// Whether a victim can be there at all: nobody cleans up where nothing ran, and a keeper comes once a monitor is at rest.
 pub(crate) fn is_possible(operation: &Operation, victim: Victim) -> bool {
-    victim != Victim::Cleanup
-        || !matches!(operation.before, Before::Created | Before::Exited)
-            && operation.name != "create"
+    let runs = matches!(
+        operation.before,
+        Before::Running | Before::Paused | Before::Initialized
+    );
+    match victim {
+        Victim::Cli => true,
+        Victim::Kept => runs,
+        Victim::Monitor | Victim::Runtime | Victim::Keeper => {
+            operation.before != Before::Exited && !matches!(operation.name, "create" | "rename")
+        }
+        Victim::Cleanup => runs || matches!(operation.name, "run-rm" | "wait"),
+    }
 }
