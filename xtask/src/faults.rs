@@ -18,7 +18,7 @@ use crate::report::Counts;
 pub(crate) const RACE: &str = "many processes on few names, judged by their history [--processes N] [--names N] [--operations N] [--seed N] [--out FILE] [--sample]";
 
 /// What `kill-matrix` is for, with its options.
-pub(crate) const KILL_MATRIX: &str = "processes of ours killed at every point [--op NAME,..] [--victim cli|monitor|keeper|runtime|cleanup,..] [--runtime fake|builtin|runc] [--every N] [--seed S] [--shard I/N] [--point K] [--sample] [--out FILE] [--resume]";
+pub(crate) const KILL_MATRIX: &str = "processes of ours killed at every point [--op NAME,..] [--victim cli|monitor|runtime|cleanup|kept|keeper,..] [--runtime fake|builtin|runc] [--every N] [--seed S] [--shard I/N] [--point K] [--sample] [--out FILE] [--resume]";
 
 /// The option that makes a run short.
 const SAMPLE: &str = "--sample";

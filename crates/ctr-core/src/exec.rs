@@ -192,7 +192,7 @@ impl<'e> Container<'e> {
             },
             start: Some(start.order(&given)?),
         };
-        let mut client = self.exec_client()?;
+        let mut client = self.answering_client()?;
         let started = client.exec(order, &descriptors, Deadline::after(MONITOR_WAIT));
         let process = started.map_err(|error| self.explain_exec(error, &prepared))?;
         self.report_begun(&target, &id);
@@ -238,7 +238,7 @@ impl<'e> Container<'e> {
             session: id.clone(),
             start: start.order(&given)?,
         };
-        let mut client = self.exec_client()?;
+        let mut client = self.answering_client()?;
         let wait = Deadline::after(MONITOR_WAIT);
         let started = client.start_session(order, &start.descriptors(&given), wait);
         let process = started.map_err(|error| self.exec_gone(error))?;
@@ -278,6 +278,14 @@ impl<'e> Container<'e> {
             request: "execute a process",
         };
         client.ok_or_else(|| self.exec_gone(gone))
+    }
+
+    /// The same, once it has answered: a runtime may take its time, but a monitor that stands still is not waited for as long.
+    fn answering_client(&self) -> Result<MonitorClient, EngineError> {
+        let mut client = self.exec_client()?;
+        let answered = client.status(Deadline::after(REPLY_WAIT));
+        answered.map_err(|error| self.exec_gone(error))?;
+        Ok(client)
     }
 
     /// The container may have ended meanwhile; then that is what is said.
