@@ -215,11 +215,9 @@ fn a_killed_writer_is_replaced(env: &Env) -> Result<()> {
     tree::write(&dir.join("go"), "")?;
     let log = env.wait_for_log("w", "two\n")?;
     ensure!(log == "one\ntwo\n", "{log}");
-    // The end of the monitor is the end of the writer, and what it was given is in the log.
+    // The end of the monitor and its keeper is the end of the writer, and what it was given is in the log.
     let last = writer(monitor)?.context("nobody writes the log")?;
-    Process::open(monitor)?
-        .context("the monitor is there")?
-        .signal(Signal::KILL)?;
+    env.lose_monitor("w")?;
     ensure!(last.ends_within(wait::PATIENCE)?);
     env.ctr(&["logs", "w"])?.prints("one\ntwo\n")?;
     env.remove("w")
