@@ -24,6 +24,9 @@ const QUIET: Duration = Duration::from_millis(350);
 /// Statuses in which a container may stay.
 const SETTLED: &[&str] = &["created", "initialized", "running", "paused", "exited"];
 
+/// Statuses of a container that has ended.
+const ENDED: &[&str] = &["stopped", "exited"];
+
 /// What became of it.
 #[derive(Debug)]
 pub(crate) struct Tried {
@@ -31,6 +34,8 @@ pub(crate) struct Tried {
     pub(crate) count: u64,
     /// The call before which it was killed.
     pub(crate) call: Option<String>,
+    /// Whether it was a container's first process: then the container has ended, and the operation is none the worse.
+    first: bool,
     pub(crate) traced: Traced,
 }
 
@@ -60,6 +65,7 @@ fn operate(
     let roles = victim.roles();
     let mut count = 0;
     let mut call = None;
+    let mut first = false;
     let mut ids = Vec::new();
     let mut decide = |syscall: &Syscall| {
         if syscall.phase != Phase::Entry
@@ -76,6 +82,7 @@ fn operate(
         }
         if point == Some(count) {
             call = Some(format!("{name} {}", syscall.subject()));
+            first = stage.is_first_process(syscall.pid);
             return Action::Kill;
         }
         Action::Continue
@@ -105,6 +112,7 @@ fn operate(
     Ok(Tried {
         count,
         call,
+        first,
         traced,
     })
 }
@@ -122,7 +130,7 @@ pub(crate) fn count(
     if output.code != 0 || tried.traced.hung {
         bail!("undisturbed: {output}");
     }
-    claim_holds(stage, operation)?;
+    claim_holds(stage, operation, &[])?;
     finish(stage)?;
     Ok(tried.count)
 }
@@ -164,7 +172,7 @@ fn after(
     // Readers answer at once, whatever has happened.
     stage.list()?;
     if victim != Victim::Cli && output.code == 0 {
-        claim_holds(stage, operation)?;
+        claim_holds(stage, operation, if tried.first { ENDED } else { &[] })?;
     }
     let number = usize::try_from(point)? % operation.next.len();
     let next = &operation.next[number];
@@ -178,11 +186,14 @@ fn after(
     finish(stage)
 }
 
-/// A command that says that it was successful has done its work.
-fn claim_holds(stage: &Stage<'_>, operation: &Operation) -> Result<()> {
+/// A command that says that it was successful has done its work, or one of these other statuses is there.
+fn claim_holds(stage: &Stage<'_>, operation: &Operation, other: &[&str]) -> Result<()> {
     let holds = |list: &[(String, super::stage::Seen)]| match list.first() {
         None => operation.done.is_empty(),
-        Some((_, seen)) => operation.done.contains(&seen.status.as_str()),
+        Some((_, seen)) => {
+            let status = seen.status.as_str();
+            operation.done.contains(&status) || other.contains(&status)
+        }
     };
     // What another process does afterwards may take a moment, as the removal of `--rm`.
     let mut last = Vec::new();

@@ -248,6 +248,15 @@ impl<'a> Stage<'a> {
             .collect())
     }
 
+    /// Whether it is the first process of a container, as the runtime has told.
+    pub(crate) fn is_first_process(&self, pid: i32) -> bool {
+        let entries = fs::read_dir(self.place.runroot.join("run"));
+        entries.into_iter().flatten().flatten().any(|entry| {
+            let text = fs::read_to_string(entry.path().join("pid")).unwrap_or_default();
+            text.trim() == pid.to_string()
+        })
+    }
+
     /// The monitor of the container, if it has one.
     pub(crate) fn monitor(&self) -> Result<Option<i32>> {
         let output = self.ctr(&["inspect", NAME])?;
