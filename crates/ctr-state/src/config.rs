@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use ctr_sys::Signal;
 use serde::{Deserialize, Serialize};
 
-use crate::{ContainerId, path_text};
+use crate::{ContainerId, path_text, sum};
 
 pub use needs::{NamespaceMode, RequiredState, Requirement, RestartPolicy};
 
@@ -99,11 +99,14 @@ impl Config {
                 Self::VERSION
             ));
         }
+        sum::check(text, &[])?;
         Ok(config)
     }
 
     pub(crate) fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("numbers, texts and text keys are always JSON")
+        let json =
+            serde_json::to_string(self).expect("numbers, texts and text keys are always JSON");
+        sum::seal(&json, &[])
     }
 
     /// The containers whose namespaces it joins, each once, in ascending order.

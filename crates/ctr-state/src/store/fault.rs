@@ -140,6 +140,10 @@ pub(super) fn explain(config: &StoreConfig, begin: Instant, error: StateError) -
     };
     let directory = directory_of(&config.database);
     let database = || config.database.clone();
+    let damaged = || StoreFault::Damaged {
+        database: database(),
+        what: format!("cannot {operation}: {source}"),
+    };
     let fault = match source.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => full(operation, directory),
         Some(_) if lacks_index(&error) => full(operation, directory),
@@ -153,15 +157,13 @@ pub(super) fn explain(config: &StoreConfig, begin: Instant, error: StateError) -
         },
         Some(_) if is_damage(&error) && !is_foreign(source) => {
             forget(config);
-            StoreFault::Damaged {
-                database: database(),
-                what: format!("cannot {operation}: {source}"),
-            }
+            damaged()
         }
-        None if is_of_a_value(source) => StoreFault::Damaged {
-            database: database(),
-            what: format!("cannot {operation}: {source}"),
-        },
+        // Every constraint is asked for beforehand, so one that does not hold is about rows that contradict each other.
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => {
+            damaged()
+        }
+        None if is_of_a_value(source) => damaged(),
         Some(ErrorCode::NotADatabase) => StoreFault::Foreign {
             database: database(),
             what: "it does not begin like one".to_owned(),
