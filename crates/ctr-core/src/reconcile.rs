@@ -19,6 +19,7 @@ use crate::error::EngineError;
 use crate::exec::TakeIn;
 use crate::probe::{Observed, observe, rebooted};
 use crate::release::{Leftovers, release};
+use crate::stop::{is_overdue, kill_overdue};
 use crate::summary::MonitorState;
 
 /// How long a monitor may take to say how it is.
@@ -48,7 +49,11 @@ pub(crate) fn reconcile(
     {
         container = recover(container, &intent)?;
     }
-    let observed = observe(container.engine(), container.id(), container.record())?;
+    let mut observed = observe(container.engine(), container.id(), container.record())?;
+    if matches!(observed, Observed::Alive(_)) && is_overdue(&container)? {
+        kill_overdue(&container)?;
+        observed = observe(container.engine(), container.id(), container.record())?;
+    }
     match observed {
         // Its end was seen before the machine was started anew: what starts now is decided by the boot, not by the policy.
         Observed::Inactive if is_stale(&container) => container.clean_for_start()?,

@@ -127,21 +127,22 @@ impl<'e> LockedContainer<'e> {
                 return Err(self.wrong_status(Operation::Stop));
             }
         };
-        match role {
-            Role::Idle => self.save(&[])?,
-            Role::First | Role::Joined => self.announce_stop(request.reason)?,
-        }
-        let config = self.config();
         let seconds = request
             .timeout_s
-            .unwrap_or_else(|| i64::from(config.stop_timeout_s));
+            .unwrap_or_else(|| i64::from(self.config().stop_timeout_s));
         // There is no program yet that could obey.
         let seconds = if waits_for_start { 0 } else { seconds };
+        let grace = u64::try_from(seconds).ok().map(Duration::from_secs);
+        match role {
+            Role::Idle => self.save(&[])?,
+            Role::First | Role::Joined => self.announce_stop(request.reason, grace)?,
+        }
+        let config = self.config();
         Ok(Stopping {
             generation,
             init: self.record().init(),
             signal: config.stop_signal,
-            grace: u64::try_from(seconds).ok().map(Duration::from_secs),
+            grace,
             asked: Asked::NotYet,
             cgroup_path: config.cgroup_path.clone(),
             role,
@@ -149,9 +150,17 @@ impl<'e> LockedContainer<'e> {
         })
     }
 
-    fn announce_stop(&mut self, reason: StopReason) -> Result<(), EngineError> {
+    fn announce_stop(
+        &mut self,
+        reason: StopReason,
+        grace: Option<Duration>,
+    ) -> Result<(), EngineError> {
         let actor = self.engine().config().actor.clone();
-        self.locked_record().edit().ended_by = Some(actor);
+        let grace_ns = grace.and_then(|grace| i64::try_from(grace.as_nanos()).ok());
+        let until_ns = grace_ns.map(|grace_ns| self.engine().now_ns().saturating_add(grace_ns));
+        let facts = self.locked_record().edit();
+        facts.ended_by = Some(actor);
+        facts.stop_until_ns = until_ns;
         let events = match reason {
             StopReason::User | StopReason::Kill | StopReason::Shutdown => Vec::new(),
             StopReason::Restart => {
@@ -251,6 +260,28 @@ impl<'e> Stopping<'e> {
         wait_for_record(&self.container, self.generation)?;
         Ok(outcome)
     }
+}
+
+/// Whether the time of a stop is over that nobody sees to any more: whoever began it was killed.
+pub(crate) fn is_overdue(container: &LockedContainer<'_>) -> Result<bool, EngineError> {
+    let record = container.record();
+    let until_ns = record.facts().stop_until_ns;
+    let over = until_ns.is_some_and(|until_ns| container.engine().now_ns() >= until_ns);
+    if record.status() != Status::Stopping || !over {
+        return Ok(false);
+    }
+    let owner = record.intent().map(ctr_state::Intent::owner_alive);
+    Ok(!owner.transpose()?.unwrap_or(false))
+}
+
+/// Carries such a stop out to its end.
+pub(crate) fn kill_overdue(container: &LockedContainer<'_>) -> Result<(), EngineError> {
+    let init = container.record().init();
+    if let Some(init) = init.map(PidRef::open).transpose()?.flatten() {
+        let path = &container.config().cgroup_path;
+        kill(&container.handle(), path, &init)?;
+    }
+    wait_for_record(&container.handle(), container.record().generation())
 }
 
 fn kill(container: &Container<'_>, cgroup_path: &str, init: &PidRef) -> Result<(), EngineError> {

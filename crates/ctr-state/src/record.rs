@@ -84,6 +84,9 @@ pub struct Facts {
     pub exit: Option<ExitInfo>,
     /// That, and why, it was asked to stop.
     pub stop_requested: Option<StopReason>,
+    /// Until when it may end by itself after it was asked to stop: nanoseconds since 1970-01-01 UTC. `None`: for as long as it likes, or nobody
+    /// has asked.
+    pub stop_until_ns: Option<i64>,
     /// How often the restart policy has started it again since somebody else did.
     pub restart_count: u32,
     /// How long the last restart by the policy was put off, in ms; 0 when there was none.

@@ -10,7 +10,7 @@ use crate::fixture::{Fixture, detached, remove, status, stop_after};
 use crate::journal::words;
 use crate::processes::{await_watch, end, init_of, monitor_of};
 
-pub(crate) const TESTS: [Test; 9] = [
+pub(crate) const TESTS: [Test; 10] = [
     ("killed: start, while the runtime creates", start_at_create),
     (
         "killed: start, and the runtime fails to create",
@@ -31,6 +31,10 @@ pub(crate) const TESTS: [Test; 9] = [
         start_at_hanging_create,
     ),
     ("killed: stop", stop),
+    (
+        "killed: stop, and its time is over",
+        stop_whose_time_is_over,
+    ),
     ("killed: remove", remove_by_force),
 ];
 
@@ -180,6 +184,28 @@ fn stop() {
     init_of(&container).signal(Signal::USR1).unwrap();
     assert_eq!(words(&journal.until(EventKind::Cleanup)), "died cleanup");
     assert_eq!(status(&container), Status::Exited);
+    f.assert_idle(container.id());
+}
+
+/// Whoever takes the lock once its time is over does what it would have done.
+fn stop_whose_time_is_over() {
+    let f = Fixture::new();
+    let container = f.running(&["ignore-term"]);
+    let stop = f.command("stop", container.id());
+    await_watch(&stop);
+    kill(&stop);
+    settle(&container, IntentKind::Stop);
+    assert_eq!(status(&container), Status::Stopping);
+    f.edit(container.id(), |record| {
+        record.edit().stop_until_ns = Some(1);
+    });
+    let init = init_of(&container);
+    container.lock("test").unwrap().unlock();
+    assert!(!init.is_alive());
+    f.journal().until(EventKind::Cleanup);
+    assert_eq!(status(&container), Status::Exited);
+    let exit = container.summary().unwrap().exit().unwrap().clone();
+    assert_eq!(exit.code(), 137);
     f.assert_idle(container.id());
 }
 

@@ -50,6 +50,8 @@ struct FactsV1 {
     #[serde(default)]
     backoff_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    stop_until_ns: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     restart: Option<PendingRestart>,
     #[serde(default)]
     history: Ran,
@@ -129,6 +131,7 @@ fn facts_json(record: &Record) -> String {
         stop_requested: facts.stop_requested,
         restart_count: facts.restart_count,
         backoff_ms: facts.backoff_ms,
+        stop_until_ns: facts.stop_until_ns,
         restart: facts.restart,
         history: facts.history,
         error: facts.error,
@@ -158,6 +161,7 @@ impl From<FactsV1> for Facts {
             stop_requested: stored.stop_requested,
             restart_count: stored.restart_count,
             backoff_ms: stored.backoff_ms,
+            stop_until_ns: stored.stop_until_ns,
             restart: stored.restart,
             history: stored.history,
             error: stored.error,
