@@ -1,7 +1,7 @@
 //! What is to be done when the machine was started: take in that it was, and start what starts then.
 
 use ctr_events::EventKind;
-use ctr_state::{ContainerId, StartReason, Status};
+use ctr_state::{ContainerId, Record, StartReason, Status};
 
 use crate::container::Container;
 use crate::engine::Engine;
@@ -61,9 +61,9 @@ impl Container<'_> {
     /// Takes in a reboot; whether the container is to be started now.
     fn take_in_boot(&self) -> Result<bool, EngineError> {
         let before = self.snapshot()?;
-        let stale = before.record().is_ok_and(|record| {
-            is_active(record.status()) && record.boot_id() != Some(self.engine().boot_id())
-        });
+        let of_another_boot = |record: &&Record| record.boot_id() != Some(self.engine().boot_id());
+        let cut_off = before.record().ok().filter(of_another_boot);
+        let stale = cut_off.is_some_and(|record| is_active(record.status()));
         let mut locked = self.lock("boot")?;
         if stale {
             let event = locked.event(EventKind::Refresh);
@@ -72,7 +72,9 @@ impl Container<'_> {
         if locked.status() == Status::Stopped {
             locked.cleanup()?;
         }
-        let idle = locked.status() == Status::Exited && locked.record().restart().is_none();
+        // What the policy was about when the machine went down is the boot's business now.
+        let called_off = cut_off.is_some() || locked.record().restart().is_none();
+        let idle = locked.status() == Status::Exited && called_off;
         let (policy, facts) = (locked.config().restart, locked.record().facts());
         Ok(idle && policy::starts_on_boot(policy, locked.status(), facts))
     }
