@@ -101,6 +101,10 @@ impl<'e> SmallDisk<'e> {
 
 impl Drop for SmallDisk<'_> {
     fn drop(&mut self) {
+        // After a failure: nobody reaches what runs there once the disk is gone.
+        self.remount("rw").ok();
+        fs::remove_file(self.path(FILLER)).ok();
+        self.env.ctr(&["rm", "-f", "-a"]).ok();
         self.env.go_through(&[]);
     }
 }
