@@ -33,6 +33,8 @@ const TABLE: &[&str] = &[
     "- 600 root/state.db-shm",
     "- 600 root/state.db-wal",
     "d 700 runroot",
+    // Its target is what it says; nobody follows it.
+    "l 777 runroot/checked",
     "d 700 runroot/empty",
     "- 600 runroot/journal",
     "d 700 runroot/locks",
@@ -92,6 +94,7 @@ fn rows(directory: &Path, shown: &str, rows: &mut BTreeSet<String>) -> Result<()
         () if kind.is_fifo() => 'p',
         () if kind.is_socket() => 's',
         () if kind.is_file() => '-',
+        () if kind.is_symlink() => 'l',
         () => '?',
     };
     rows.insert(format!("{letter} {:o} {shown}", metadata.mode() & 0o7777));
