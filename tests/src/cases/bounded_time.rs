@@ -15,6 +15,7 @@ use super::holders::Hanging;
 use crate::harness::case::{Scale, cases};
 use crate::harness::env::Env;
 use crate::harness::output::Output;
+use crate::harness::program::Running;
 use stuck::{Stuck, Undo};
 
 cases! {
@@ -104,8 +105,8 @@ fn ending(command: &str) -> Result<Ending> {
         .1)
 }
 
-/// Runs a command beside what is stuck. It is an error, and killed, when it hangs.
-fn bounded(env: &Env, command: &str, deadline: Duration) -> Result<(Output, Duration)> {
+/// Runs a command beside what is stuck, until it has ended. It is an error, and killed, when it hangs.
+fn bounded(env: &Env, command: &str, deadline: Duration) -> Result<(Running, Duration)> {
     let rootfs = format!("--rootfs {}", env.rootfs());
     let command_line = command.replace("ROOTFS", &rootfs);
     let words: Vec<&str> = command_line.split(' ').collect();
@@ -130,7 +131,7 @@ fn bounded(env: &Env, command: &str, deadline: Duration) -> Result<(Output, Dura
             deadline.as_secs()
         );
     }
-    Ok((running.finish()?, time))
+    Ok((running, time))
 }
 
 /// What is asked of the end of a command.
@@ -163,7 +164,9 @@ fn cell(env: &Env, thing: &Stuck, command: &str) -> Result<String> {
     let undo: Undo<'_> = (thing.begin)(env, &hanging)?;
     let result = bounded(env, command, thing.deadline);
     undo()?;
-    let (output, time) = result?;
+    let (running, time) = result?;
+    // Only now: what stands still may have got the streams of the command, and not have looked at them yet.
+    let output = running.finish()?;
     is_right(command, &output, thing.outcome)?;
     let removed = env.ctr(&["rm", "-f", "-t", "0", "held", "other"])?;
     ensure!(removed.code == 0, "and then: {removed}");

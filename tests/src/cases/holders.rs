@@ -45,7 +45,7 @@ impl Hanging {
         let text = format!(
             "#!/bin/sh\n\
              for word; do\n\
-             if test -e {directory}/hang-$word; then : > {directory}/hangs; exec sleep 100000; fi\n\
+             if test -e {directory}/hang-$word; then : > {directory}/hangs; echo $$ >> {directory}/hung; exec sleep 100000; fi\n\
              done\n\
              exec {behind} \"$@\"\n"
         );
@@ -66,6 +66,24 @@ impl Hanging {
 /// Has the runtime hang in its next call of this verb.
 pub(super) fn hang_in(env: &Env, verb: &str) -> Result<()> {
     write(&env.path(&format!("hang-{verb}")), "")
+}
+
+/// Ends the calls that hang.
+pub(super) fn end_hanging_calls(env: &Env) -> Result<()> {
+    let hung = env.path("hung");
+    if !hung.exists() {
+        return Ok(());
+    }
+    let pids = std::fs::read_to_string(&hung).context("read who hangs")?;
+    for pid in pids.lines() {
+        // One that has ended may have left its number to somebody else.
+        if let Some(process) = Process::open(pid.parse()?)?
+            && process.describe().contains("(sleep 100000)")
+        {
+            Env::shoot(&process)?;
+        }
+    }
+    std::fs::remove_file(&hung).context("forget who hung")
 }
 
 /// Waits until it hangs there. The calls after this one do not.

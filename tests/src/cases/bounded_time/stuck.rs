@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, Mode, fcntl_lock, mkfifoat};
 use rustix::process::Signal;
 
-use super::super::holders::{Hanging, Held, hang_in};
+use super::super::holders::{Hanging, Held, end_hanging_calls, hang_in};
 use super::super::logs::log_path;
 use super::{DEADLINE, DEADLINE_OF_DATABASE, DEADLINE_OF_RUNTIMES, Outcome};
 use crate::harness::env::Env;
@@ -149,7 +149,7 @@ pub(super) const RUNTIME_HANGS: Stuck = Stuck {
                 let file = env.path(&format!("hang-{verb}"));
                 std::fs::remove_file(file).context("let the runtime go on")?;
             }
-            Ok(())
+            end_hanging_calls(env)
         }))
     },
     sample: &["ps -a", "logs held", "kill -s TERM held"],
