@@ -166,7 +166,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         words: STOP,
         presence: Presence::Stays,
         done: &["exited"],
-        next: &[next(STOP, &[]), next(RESTART, &[])],
+        next: &[next(STOP, &[]), next(KILL, &["exited", "stopped"])],
     },
     Operation {
         name: "kill",
