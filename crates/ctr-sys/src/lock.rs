@@ -340,6 +340,19 @@ mod tests {
     }
 
     #[test]
+    fn record_locks_name_their_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        assert_eq!(record_lock_holders(&path).unwrap(), [0; 0]);
+        let file = open(&path).unwrap();
+        rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockShared).unwrap();
+        assert_eq!(record_lock_holders(&path).unwrap(), [0; 0]);
+        rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+        let own = PidStamp::own().unwrap().pid;
+        assert_eq!(record_lock_holders(&path).unwrap(), [own]);
+    }
+
+    #[test]
     fn the_table_of_locks() {
         let text = "1: FLOCK  ADVISORY  WRITE 12 fe:01:345 0 EOF\n\
                     1: -> FLOCK  ADVISORY  WRITE 13 fe:01:346 0 EOF\n\

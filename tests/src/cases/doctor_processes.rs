@@ -76,8 +76,9 @@ fn nobody_looks_after_it(env: &Env) -> Result<()> {
     env.running("lost")?;
     env.lose_monitor("lost")?;
     env.check_found(&["monitor-lost lost"])?;
-    env.remove("lost")?;
-    env.check_well()
+    env.check_repaired()?;
+    env.ctr(&["exec", "lost", "true"])?.prints("")?;
+    env.remove("lost")
 }
 
 fn nobody_saw_its_end(env: &Env) -> Result<()> {
@@ -125,8 +126,8 @@ fn a_session_without_a_host(env: &Env) -> Result<()> {
     env.lose_monitor("host")?;
     Env::shoot(&process)?;
     env.check_found(&["monitor-lost host", "session-orphaned host"])?;
-    env.remove("host")?;
-    env.check_well()
+    env.check_repaired()?;
+    env.remove("host")
 }
 
 fn a_stop_that_stands_still(env: &Env) -> Result<()> {

@@ -11,6 +11,8 @@ cases! {
     Full facts_that_are_no_json,
     Full a_configuration_that_is_no_json,
     Full a_row_that_is_missing,
+    Full a_run_that_cannot_be_read,
+    Full an_event_that_cannot_be_read,
     Full a_record_of_a_newer_program,
     Full an_unknown_status,
     Full a_killed_stop,
@@ -65,7 +67,7 @@ fn check_unreadable(env: &Env, statement: &str) -> Result<()> {
     env.sql(statement, &id)?;
     env.check_found(&["record-unreadable bad"])?;
     env.check_not_repaired(&["record-unreadable bad"])?;
-    env.remove("bad")?;
+    env.ctr(&["rm", "-f", &id])?.prints(&format!("{id}\n"))?;
     env.check_well()?;
     env.remove("good")
 }
@@ -80,6 +82,27 @@ fn a_configuration_that_is_no_json(env: &Env) -> Result<()> {
 
 fn a_row_that_is_missing(env: &Env) -> Result<()> {
     check_unreadable(env, "DELETE FROM record WHERE id = ?1")
+}
+
+/// Only that row is concerned: no container is.
+fn check_row(env: &Env, statement: &str) -> Result<()> {
+    let id = env.ended("past")?;
+    env.sql(statement, &id)?;
+    env.check_found(&["store-row-damaged root/state.db"])?;
+    env.check_not_repaired(&["store-row-damaged root/state.db"])?;
+    env.remove("past")?;
+    env.check_found(&["store-row-damaged root/state.db"])
+}
+
+fn a_run_that_cannot_be_read(env: &Env) -> Result<()> {
+    check_row(env, "UPDATE run SET body = '{' WHERE id = ?1")
+}
+
+fn an_event_that_cannot_be_read(env: &Env) -> Result<()> {
+    check_row(
+        env,
+        "UPDATE event SET body = '{' WHERE seq = (SELECT max(seq) FROM event) AND ?1 <> ''",
+    )
 }
 
 fn a_record_of_a_newer_program(env: &Env) -> Result<()> {

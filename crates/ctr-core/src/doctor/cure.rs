@@ -20,7 +20,7 @@ pub(super) enum Step {
     Unmount,
     /// Lets a process that stands still go on. Others may wait for it.
     GoOn,
-    /// Has a keeper take its monitor's place, or give it up.
+    /// Has a keeper take its monitor's place.
     RouseKeeper,
     /// Takes the container's lock, and does what follows from what was taken in.
     Settle,
@@ -74,11 +74,16 @@ const OPEN_TO_OTHERS: Cure = Cure::Repair(
 const STORE_UNUSABLE: Cure = Cure::Person(
     "keep a copy of state.db and state.db-wal; ctr system export shows what can be read",
 );
+const STORE_ROW_DAMAGED: Cure =
+    Cure::Person("nothing else is concerned; ctr system export shows what is stored there");
+const STORE_LOG_MISSING: Cure =
+    Cure::Person("none is needed, unless something is missing that was there before");
 const STORE_BLOCKED: Cure = Cure::Person(
     "let it go on with kill -CONT, or kill it: what it has begun is finished or taken back then",
 );
-const RECORD_UNREADABLE: Cure =
-    Cure::Person("ctr system export shows what is stored; ctr rm -f removes the container");
+const RECORD_UNREADABLE: Cure = Cure::Person(
+    "ctr system export shows what is stored; ctr rm -f of its id removes the container",
+);
 const DIRECTORY_MISSING: Cure = Cure::Repair(
     Step::MakeDirectory,
     "an empty one can be made; what was in it is lost",
@@ -103,7 +108,7 @@ const MONITOR_WITHOUT_RECORD: Cure = Cure::Repair(
 );
 const KEEPER_WITHOUT_MONITOR: Cure = Cure::Repair(
     Step::RouseKeeper,
-    "it can be ended, and another monitor look after the container",
+    "it can be let go on, or another monitor look after the container",
 );
 const CONTROL_GROUP_WITHOUT_RECORD: Cure = Cure::Repair(
     Step::EndStranger,
@@ -120,7 +125,10 @@ const RUN_DIRECTORY_WITHOUT_RECORD: Cure = Cure::Repair(
 
 impl FindingKind {
     pub(super) fn severity(self) -> Severity {
-        if matches!(self, Self::ControlGroupUnknown | Self::UnknownEntry) {
+        if matches!(
+            self,
+            Self::ControlGroupUnknown | Self::StoreLogMissing | Self::UnknownEntry
+        ) {
             Severity::Note
         } else {
             Severity::Problem
@@ -135,6 +143,8 @@ impl FindingKind {
             Self::DiskNearlyFull => DISK_NEARLY_FULL,
             Self::StoreMissing => STORE_MISSING,
             Self::StoreUnusable | Self::StoreDamaged => STORE_UNUSABLE,
+            Self::StoreRowDamaged => STORE_ROW_DAMAGED,
+            Self::StoreLogMissing => STORE_LOG_MISSING,
             Self::StoreBlocked | Self::LockHolderStopped | Self::CommandStopped => STORE_BLOCKED,
             Self::StoreCopyLeft => Cure::Repair(Step::RemoveCopy, "it can be removed"),
             Self::RecordUnreadable => RECORD_UNREADABLE,

@@ -26,6 +26,10 @@ pub enum FindingKind {
     StoreUnusable,
     /// The database says that it is damaged.
     StoreDamaged,
+    /// A row of the database cannot be read, or belongs to nothing. All others are sound.
+    StoreRowDamaged,
+    /// The log of the database is missing.
+    StoreLogMissing,
     /// A process that stands still keeps others from writing to the database.
     StoreBlocked,
     /// A copy of the database that a reader made and never removed.

@@ -213,18 +213,14 @@ fn go_on(engine: &Engine, id: &ContainerId, pid: Option<i32>) -> Outcome {
     }
 }
 
-/// One that was only stopped takes the monitor's place now; one that does not is killed, so that another one can.
+/// One that was only stopped takes the monitor's place now; whoever has the lock does without one that does not.
 fn rouse_keeper(engine: &Engine, id: &ContainerId) -> Outcome {
     let run_dir = engine.run_dir(id);
     if let Some(keeper) = Liveness::holder(&run_dir.join(files::KEEPER))?
-        && Liveness::probe(&run_dir.join(files::ALIVE))?.is_none()
+        && keeper.is_stopped()?
     {
-        if keeper.is_stopped()? {
-            keeper.signal(Signal::CONT)?;
-            return Ok("it goes on, and takes the monitor's place");
-        }
-        keeper.signal(Signal::KILL)?;
-        keeper.wait(Deadline::after(END_WAIT))?;
+        keeper.signal(Signal::CONT)?;
+        return Ok("it goes on, and takes the monitor's place");
     }
     settle(engine.container(id).lock(VERB)?)
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ctr_state::StoreIssue;
 use ctr_sys::{PidRef, record_lock_holders};
 
 use super::finding::{Finding, FindingKind, Subject};
@@ -25,8 +26,7 @@ impl Examiner<'_> {
             Ok(())
         });
         self.step("read the database", stuck(), |examiner| {
-            examiner.health(&database);
-            Ok(())
+            examiner.health(&database)
         });
     }
 
@@ -55,15 +55,25 @@ impl Examiner<'_> {
         }
     }
 
-    /// What the store says of its own health. All that it has can be read, or it is damaged.
-    fn health(&mut self, database: &Path) {
+    /// What the store says of its own health. Containers that cannot be read are found one by one.
+    fn health(&mut self, database: &Path) -> Result<(), EngineError> {
         let Some(engine) = self.engine() else {
-            return;
+            return Ok(());
         };
-        if let Err(error) = engine.store().export() {
-            let why = format!("it cannot be read whole: {}", chain(&error));
-            self.found(FindingKind::StoreDamaged, Subject::path(database), why);
+        for issue in engine.store().health()? {
+            let kind = match issue {
+                StoreIssue::Damaged { .. } => FindingKind::StoreDamaged,
+                StoreIssue::Value { .. }
+                | StoreIssue::Run { .. }
+                | StoreIssue::Event { .. }
+                | StoreIssue::Dangling { .. } => FindingKind::StoreRowDamaged,
+                StoreIssue::LogMissing => FindingKind::StoreLogMissing,
+                StoreIssue::NoReserve { .. } => FindingKind::DiskNearlyFull,
+                StoreIssue::Container { .. } => continue,
+            };
+            self.found(kind, Subject::path(database), issue.to_string());
         }
+        Ok(())
     }
 
     /// The locks of the database are on the file of its shared index. Who has one for more than a moment stands still.
