@@ -34,6 +34,10 @@ const CODES: &[(&[&str], &str)] = &[
         "1 for a container that does not exist, 2 for one that may not be removed as it is, 125 for other errors.",
     ),
     (
+        &["doctor", "check"],
+        "0 when nothing is wrong, or nothing any more after \\-\\-repair; 1 when something is wrong; 125 for an error. Notes do not count.",
+    ),
+    (
         &["exists"],
         "0 when the container exists, 1 when it does not, 125 for an error.",
     ),
@@ -209,6 +213,16 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "boot",
         "Once when the machine starts, as contrib/ctr-boot.service does",
         "ctr boot",
+    ),
+    (
+        "doctor",
+        "What does not fit together, for a person",
+        "ctr doctor",
+    ),
+    (
+        "doctor",
+        "The words for it, for a program",
+        "ctr doctor --format json | jq -r '.findings[].kind'",
     ),
     (
         "history",

@@ -173,12 +173,7 @@ fn check_mounted(env: &Env, path: &std::path::Path, found: &str) -> Result<()> {
     let path = path.display().to_string();
     env.go_through(&["unshare", "--mount", "sh", "-c", MOUNT, &path]);
     env.check_found(&[found])?;
-    let report = env.doctor(&["--repair"])?;
-    env.check_problems(&report, &[])?;
-    ensure!(
-        report["repairs"][0]["repair"]["result"] == "done",
-        "{report:#}"
-    );
+    env.repair()?;
     env.go_through(&[]);
     env.check_well()
 }

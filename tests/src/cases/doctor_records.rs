@@ -101,7 +101,7 @@ fn a_run_that_cannot_be_read(env: &Env) -> Result<()> {
 fn an_event_that_cannot_be_read(env: &Env) -> Result<()> {
     check_row(
         env,
-        "UPDATE event SET body = '{' WHERE seq = (SELECT max(seq) FROM event) AND ?1 <> ''",
+        "UPDATE event SET actor = '{' WHERE seq = (SELECT max(seq) FROM event) AND ?1 <> ''",
     )
 }
 
