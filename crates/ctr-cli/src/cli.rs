@@ -66,6 +66,7 @@ pub(crate) enum Verb {
     /// Start what starts on boot, and bring all records up to date
     Boot(Lazy<boot::Args>),
     /// Compare what is recorded with what is, and put right what does not fit
+    #[command(after_help = doctor::CODES)]
     Doctor(Lazy<doctor::Args>),
     /// Show the engine, its runtimes and the host
     Info(Lazy<info::Args>),
@@ -161,6 +162,7 @@ pub(crate) enum ContainerVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SystemVerb {
     /// Compare what is recorded with what is, and put right what does not fit: as ctr doctor
+    #[command(after_help = doctor::CODES)]
     Check(Lazy<doctor::Args>),
     /// Print all records as JSON, also those that cannot be read
     Export(Lazy<export_records::Args>),

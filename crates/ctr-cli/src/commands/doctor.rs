@@ -10,6 +10,10 @@ use crate::render::doctor::{finding, repaired, summary};
 use crate::render::json::pretty;
 use crate::settings::{self, Patience};
 
+/// What stands below the help.
+pub(crate) const CODES: &str =
+    "Exit code: 0 when nothing is wrong (any more), 1 when something is, 125 for an error";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Put right what can be put right, and say what came of each
