@@ -1,11 +1,12 @@
 //! The connection: live, or to a copy while the live database is blocked.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
 use ctr_events::{open_database, retry_while_busy, wait_when_busy};
-use ctr_sys::{Deadline, SysError};
+use ctr_sys::{Deadline, SysError, sync_directory};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -118,6 +119,7 @@ impl Database {
                 let _turn = take_turn(&config.database)?;
                 wait_when_busy(&mut connection, left).context(SET_UP)?;
                 schema::refuse_foreign(&connection)?;
+                sync_way_to(&config.database)?;
                 use_wal(&connection)?;
                 schema::migrate(&mut connection, (config.clock)())?;
                 set_aside(SET_UP, &connection, &config.database)
@@ -258,6 +260,20 @@ fn take_turn(database: &Path) -> Result<OwnedFd, StateError> {
         }),
         Err(errno) => Err(refused(errno).into()),
     }
+}
+
+/// Makes sure that a power cut leaves the directories in which the database lies: some of them may have been made just now, by us or by
+/// somebody who was killed since, and what is committed is as safe as the way to it. SQLite sees to the files in the first one.
+fn sync_way_to(database: &Path) -> Result<(), StateError> {
+    let directories = database.ancestors().skip(2);
+    for directory in directories.filter(|path| *path != Path::new("")) {
+        match sync_directory(directory) {
+            // One that we may not read is another's, and was there before.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// The setting stays with the file, so only a new one needs it.
