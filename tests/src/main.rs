@@ -1,4 +1,4 @@
-//! The end-to-end cases of ctr: `ctr-tests run|list|readme|race|bench`, started by `cargo xtask`.
+//! The end-to-end cases of ctr: `ctr-tests run|list|readme|race|power-loss|bench`, started by `cargo xtask`.
 //!
 //! The cases look at the program from outside: they start `ctr` as a person or a script does, and read the kernel (mount table,
 //! cgroups, processes, files) to see what it did and what it left. They use no crate of the workspace, so no mistake of the
@@ -11,6 +11,7 @@ mod bench;
 mod cases;
 mod faults;
 mod harness;
+mod power;
 mod race;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ fn act(arguments: &[String]) -> Result<Option<runner::Counts>> {
         Action::List(options) => Ok(Some(runner::list(&cases::all(), &options))),
         Action::Readme => readme::run().map(Some),
         Action::KillMatrix(options) => faults::matrix::run(&options).map(Some),
+        Action::PowerLoss(options) => power::run(&options).map(Some),
         Action::Race(options) => race::run(&options).map(Some),
         Action::Bench(options) => bench::run(&options).map(|()| None),
     }

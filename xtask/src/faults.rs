@@ -1,4 +1,4 @@
-//! `cargo xtask kill-matrix` and `race`: programs that let something go wrong very often, and count what comes of it.
+//! `cargo xtask kill-matrix`, `race` and `power-loss`: programs that let something go wrong very often, and count what comes of it.
 //!
 //! The test program does the work. A full run adds its line to the results that are kept in the tree; a sample is a step of
 //! `cargo xtask test`.
@@ -20,12 +20,20 @@ pub(crate) const RACE: &str = "many processes on few names, judged by their hist
 /// What `kill-matrix` is for, with its options.
 pub(crate) const KILL_MATRIX: &str = "processes of ours killed at every point [--op NAME,..] [--victim cli|monitor|runtime|cleanup|kept|keeper,..] [--runtime fake|builtin|runc] [--every N] [--seed S] [--shard I/N] [--point K] [--sample] [--out FILE] [--resume]";
 
+/// What `power-loss` is for, with its options.
+pub(crate) const POWER_LOSS: &str = "what is left when the power is cut at any moment [--images N] [--seed N] [--out FILE] [--sample]";
+
 /// The option that makes a run short.
 const SAMPLE: &str = "--sample";
 
 /// Runs `race`.
 pub(crate) fn race(arguments: &[String]) -> Result<Verdict> {
     full("race", &kept("race", arguments)?)
+}
+
+/// Runs `power-loss`.
+pub(crate) fn power_loss(arguments: &[String]) -> Result<Verdict> {
+    full("power-loss", &kept("power-loss", arguments)?)
 }
 
 /// Runs `kill-matrix`. The results of each runtime have a file of their own.

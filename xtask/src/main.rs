@@ -64,6 +64,11 @@ const TASKS: &[Task] = &[
         run: faults::race,
     },
     Task {
+        name: "power-loss",
+        about: faults::POWER_LOSS,
+        run: faults::power_loss,
+    },
+    Task {
         name: "man",
         about: "man pages and shell completions [--out DIR, laid out like /usr/share]",
         run: man::run,
@@ -135,7 +140,7 @@ mod tests {
         let error = dispatch(&["nonsense".to_owned()]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "unknown task \"nonsense\"; the tasks are: test, test-integration, kill-matrix, bench, race, man, layers, tidy"
+            "unknown task \"nonsense\"; the tasks are: test, test-integration, kill-matrix, bench, race, power-loss, man, layers, tidy"
         );
     }
 

@@ -6,6 +6,7 @@ use super::case::{Runtime, Scale, Set};
 use super::profile::Profile;
 use crate::bench::BenchOptions;
 use crate::faults::matrix::MatrixOptions;
+use crate::power::PowerOptions;
 use crate::race::RaceOptions;
 
 /// What to do.
@@ -19,6 +20,8 @@ pub(crate) enum Action {
     Readme,
     /// Let many processes loose on few containers.
     Race(RaceOptions),
+    /// Cut the power, on paper.
+    PowerLoss(PowerOptions),
     /// Measure.
     Bench(BenchOptions),
     /// Kill processes at every point.
@@ -42,16 +45,17 @@ pub(crate) struct Options {
 /// Reads the arguments.
 pub(crate) fn parse(arguments: &[String]) -> Result<Action> {
     let Some((verb, rest)) = arguments.split_first() else {
-        bail!("say run, list, readme, race, bench or kill-matrix");
+        bail!("say run, list, readme, race, power-loss, bench or kill-matrix");
     };
     match verb.as_str() {
         "run" => options(rest).map(Action::Run),
         "list" => options(rest).map(Action::List),
         "readme" if rest.is_empty() => Ok(Action::Readme),
         "race" => RaceOptions::parse(rest).map(Action::Race),
+        "power-loss" => PowerOptions::parse(rest).map(Action::PowerLoss),
         "bench" => BenchOptions::parse(rest).map(Action::Bench),
         "kill-matrix" => MatrixOptions::parse(rest).map(Action::KillMatrix),
-        other => bail!("{other:?}: say run, list, readme, race, bench or kill-matrix"),
+        other => bail!("{other:?}: say run, list, readme, race, power-loss, bench or kill-matrix"),
     }
 }
 

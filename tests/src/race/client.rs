@@ -1,6 +1,7 @@
 //! The processes that ask: workers that drive the engine as a library, and `ctr` itself.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, PipeReader};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -100,12 +101,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts one.
-    pub(crate) fn start(program: &Path, base: &Path) -> Result<Worker> {
+    /// Starts one, for what these words say.
+    pub(crate) fn start(program: &Path, words: &[&OsStr]) -> Result<Worker> {
         let (ours, theirs) = std::io::pipe().context("make a pipe")?;
-        let words = ["worker", "work"].map(Into::into);
         let process = Program::new(program)
-            .args(words.iter().chain([&base.as_os_str().to_owned()]))
+            .args(words)
             .open_stdin()
             .stdout_to(theirs)
             .spawn()?;
@@ -113,6 +113,19 @@ impl Worker {
             process,
             answers: BufReader::new(ours),
         })
+    }
+
+    /// Starts one that works on what lies in this directory.
+    pub(crate) fn on(program: &Path, base: &Path) -> Result<Worker> {
+        Self::start(
+            program,
+            &["worker".as_ref(), "work".as_ref(), base.as_ref()],
+        )
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> i32 {
+        self.process.pid()
     }
 
     /// Lets it end.
@@ -123,20 +136,25 @@ impl Worker {
         Ok(())
     }
 
+    /// Tells it a line, and gives its answer.
+    pub(crate) fn tell(&mut self, words: &str) -> Result<Value> {
+        self.process.say(format!("{words}\n").as_bytes())?;
+        let mut line = String::new();
+        if self.answers.read_line(&mut line)? == 0 {
+            let said = String::from_utf8_lossy(&self.process.stderr.bytes()).into_owned();
+            bail!("a worker ended at {words:?}: {said}");
+        }
+        serde_json::from_str(&line).with_context(|| line.clone())
+    }
+
     fn ask(&mut self, call: &mut Call, ids: &Ids) -> Result<Rows> {
         let mut words = vec![call.verb.word().to_owned()];
         if call.verb != Verb::List {
             words.push(called(call.name));
         }
         words.extend(call.to_name.map(called));
-        self.process
-            .say(format!("{}\n", words.join(" ")).as_bytes())?;
-        let mut line = String::new();
-        if self.answers.read_line(&mut line)? == 0 {
-            let said = String::from_utf8_lossy(&self.process.stderr.bytes()).into_owned();
-            bail!("a worker ended at {words:?}: {said}");
-        }
-        let said: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
+        let said = self.tell(&words.join(" "))?;
+        let line = said.to_string();
         let time = |key: &str| said[key].as_i64().with_context(|| line.clone());
         (call.from, call.to) = (time("from")?, time("to")?);
         call.id = said["id"].as_str().map(|id| ids.number(id));

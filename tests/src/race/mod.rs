@@ -6,11 +6,11 @@
 //! cannot be explained is a lost update, a double success or an answer out of the air.
 
 mod checker;
-mod client;
-mod history;
+pub(crate) mod client;
+pub(crate) mod history;
 mod model;
 mod options;
-mod plan;
+pub(crate) mod plan;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -58,8 +58,7 @@ pub(crate) fn run(options: &RaceOptions) -> Result<Counts> {
 
 /// Calls by processes that use the library.
 fn library(options: &RaceOptions, operations: usize, findings: &mut Findings) -> Result<()> {
-    let program = variable("CTR_WORKER").context("CTR_WORKER does not name the worker")?;
-    let program = PathBuf::from(program);
+    let program = worker_program()?;
     let base = tempfile::Builder::new()
         .prefix("ctr-race.")
         .tempdir_in(variable("CTR_TEST_DIR").unwrap_or_else(|| "/var/tmp".to_owned()))?;
@@ -71,7 +70,7 @@ fn library(options: &RaceOptions, operations: usize, findings: &mut Findings) ->
         mounts: MountScope::Marked,
     };
     let before = place.look()?;
-    let workers = (0..options.processes).map(|_| Worker::start(&program, base.path()));
+    let workers = (0..options.processes).map(|_| Worker::on(&program, base.path()));
     let workers: Vec<Worker> = workers.collect::<Result<_>>()?;
     let mut clients: Vec<Client<'_>> = workers.into_iter().map(Client::Library).collect();
     windows(&mut clients, options, operations, findings)?;
@@ -89,7 +88,14 @@ fn library(options: &RaceOptions, operations: usize, findings: &mut Findings) ->
     worker(&program, "conclude", base.path())
 }
 
-fn worker(program: &Path, verb: &str, base: &Path) -> Result<()> {
+/// The program that drives the engine as a library.
+pub(crate) fn worker_program() -> Result<PathBuf> {
+    let program = variable("CTR_WORKER").context("CTR_WORKER does not name the worker")?;
+    Ok(PathBuf::from(program))
+}
+
+/// Has the program do something once: `prepare` and `conclude` a directory.
+pub(crate) fn worker(program: &Path, verb: &str, base: &Path) -> Result<()> {
     let words = ["worker".into(), verb.into(), base.as_os_str().to_owned()];
     Program::new(program).args(words).output()?.ok().map(drop)
 }

@@ -45,6 +45,7 @@ pub(crate) fn play(args: &[String]) -> Option<u8> {
         ["crowd", base, seed] => Some(crowd::member(Path::new(base), seed.parse().unwrap())),
         ["worker", "prepare", base] => Some(worker::prepare(Path::new(base))),
         ["worker", "conclude", base] => Some(worker::conclude(Path::new(base))),
+        ["worker", "recover"] => Some(worker::recover()),
         ["worker", "work", base] => Some(worker::work(Path::new(base))),
         ["fake-runtime", ..] => Some(fake::runtime(&args[1..])),
         ["fake-init", ..] => Some(fake::init(&args[1..])),

@@ -4,6 +4,8 @@
 //! all processes share, `answer`, and what else there is to say. Nothing here judges: that is for whoever has started the processes,
 //! and knows the engine only from outside.
 
+mod recovery;
+
 use std::io::{BufRead, Write};
 use std::path::Path;
 
@@ -19,10 +21,9 @@ use crate::fixture::{GUARD, config, detached, lay_out, remove, request, stop_aft
 /// What a call has led to.
 type Done = Result<Map<String, Value>, EngineError>;
 
-/// Makes the directory that the workers of one test share.
+/// Makes the directory that the workers of one test share; the engine's own are made by the first worker.
 pub(crate) fn prepare(base: &Path) -> u8 {
     lay_out(base);
-    Engine::open(config(base)).unwrap();
     0
 }
 
@@ -34,15 +35,14 @@ pub(crate) fn conclude(base: &Path) -> u8 {
     u8::from(cgroups.exists(&parent))
 }
 
-/// Answers lines until there are no more.
+/// Answers lines until there are no more. The engine is opened when the first one comes.
 pub(crate) fn work(base: &Path) -> u8 {
-    let engine = Engine::open(config(base)).unwrap();
-    let mut output = std::io::stdout().lock();
-    for line in std::io::stdin().lock().lines() {
-        let line = line.unwrap();
+    let mut opened = None;
+    answer_lines(|line| {
+        let engine = opened.get_or_insert_with(|| Engine::open(config(base)).unwrap());
         let words: Vec<&str> = line.split(' ').collect();
         let from = now();
-        let (id, done) = carry_out(&engine, base, &words);
+        let (id, done) = carry_out(engine, base, &words);
         let to = now();
         let mut said = told(done);
         said.insert("from".to_owned(), from.into());
@@ -50,7 +50,21 @@ pub(crate) fn work(base: &Path) -> u8 {
         if let Some(id) = id {
             said.insert("id".to_owned(), id.into());
         }
-        writeln!(output, "{}", Value::Object(said)).unwrap();
+        said
+    })
+}
+
+/// Answers each line, which is a base directory, with what an engine finds there.
+pub(crate) fn recover() -> u8 {
+    answer_lines(|line| recovery::look(Path::new(line)))
+}
+
+fn answer_lines(mut answer: impl FnMut(&str) -> Map<String, Value>) -> u8 {
+    let mut output = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let said = Value::Object(answer(&line.unwrap()));
+        // In one piece: whoever looks on from outside takes it for the moment of the answer.
+        output.write_all(format!("{said}\n").as_bytes()).unwrap();
         output.flush().unwrap();
     }
     0
