@@ -64,7 +64,9 @@ pub(crate) fn run(options: &PowerOptions) -> Result<Counts> {
     let place = tempfile::Builder::new()
         .prefix("ctr-power.")
         .tempdir_in(MEMORY)?;
-    let base = place.path().join("base");
+    // Its name is also that of the containers' control group, so it is nobody else's.
+    let name = place.path().file_name().context("a directory has a name")?;
+    let base = place.path().join(name);
     directory(&base, 0o700)?;
     let recording = load::record(&program, &base, options.wishes, options.seed)?;
     let records = recording.records.as_slice();
