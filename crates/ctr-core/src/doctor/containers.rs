@@ -95,7 +95,7 @@ impl Examiner<'_> {
     /// Whether a command is at work, and whether it stands still.
     fn work(&mut self, known: &Known<'_>) -> Result<Work, EngineError> {
         let lock = self.layout.locks().join(known.snapshot.id().as_str());
-        let holder = self.locks.holder(&lock);
+        let holder = self.holder(&lock);
         if let Some(holder) = &holder {
             self.lock_holder(known, holder)?;
         }

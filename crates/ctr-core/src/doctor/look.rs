@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ctr_state::{ContainerId, Snapshot, StateError};
-use ctr_sys::{Cgroups, LockObserver};
+use ctr_sys::{Cgroups, LockHolder, LockObserver};
 
 use super::finding::{Checked, Finding, FindingKind, Subject};
 use super::helper::{Candidate, Teller};
@@ -24,7 +24,7 @@ pub(super) struct Examiner<'a> {
     /// Of the container that is looked at, see [`Candidate::witness`].
     pub(super) witness: String,
     pub(super) checked: Checked,
-    pub(super) locks: LockObserver,
+    locks: LockObserver,
     pub(super) cgroups: Option<Cgroups>,
     /// Monitors that were asked, and have not answered yet.
     pub(super) questions: Vec<Question>,
@@ -95,6 +95,12 @@ impl<'a> Examiner<'a> {
             examiner.cgroups = Some(Cgroups::detect()?);
             Ok(())
         });
+    }
+
+    /// Who has a lock. The kernel's table is not read at one moment: what changes meanwhile may hide a line, so it is asked twice.
+    pub(super) fn holder(&self, lock: &Path) -> Option<LockHolder> {
+        let found = self.locks.holder(lock);
+        found.or_else(|| LockObserver::default().holder(lock))
     }
 
     pub(super) fn engine(&self) -> Option<&Engine> {

@@ -52,7 +52,7 @@ impl Examiner<'_> {
         }
         // A keeper has the other end of its socket.
         if keeper.is_none()
-            && let Some(writer) = self.locks.holder(&known.run_dir.join(files::LOG_LOCK))
+            && let Some(writer) = self.holder(&known.run_dir.join(files::LOG_LOCK))
         {
             let why = format!(
                 "process {} still writes its log, and its monitor is gone: perhaps the disk stands still",
@@ -71,7 +71,7 @@ impl Examiner<'_> {
     pub(super) fn stopped_processes(&mut self, known: &Known<'_>) -> Result<(), EngineError> {
         let monitor = Liveness::holder(&known.run_dir.join(files::ALIVE))?;
         let keeper = Liveness::holder(&known.run_dir.join(files::KEEPER))?;
-        let writer = self.locks.holder(&known.run_dir.join(files::LOG_LOCK));
+        let writer = self.holder(&known.run_dir.join(files::LOG_LOCK));
         let writer = writer
             .map(|writer| PidRef::open(writer.stamp()))
             .transpose()?;

@@ -135,7 +135,7 @@ impl Examiner<'_> {
     }
 
     fn is_held(&self, path: &Path) -> bool {
-        self.locks.holder(path).is_some()
+        self.holder(path).is_some()
     }
 
     /// Copies of the database are made, read and removed at once.
