@@ -30,6 +30,7 @@ fn facts() -> Facts {
             reason: Some("too much".to_owned()),
         }),
         stop_requested: Some(StopReason::User),
+        stop_until_ns: Some(9),
         restart_count: 4,
         backoff_ms: 800,
         restart: Some(PendingRestart {
