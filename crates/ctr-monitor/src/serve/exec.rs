@@ -28,6 +28,7 @@ impl Monitor<'_> {
         descriptors: Vec<OwnedFd>,
     ) -> Result<Option<Reply>, WireFailure> {
         self.require_running()?;
+        self.require_client(index, "execute a process in")?;
         let mut descriptors = descriptors.into_iter();
         let process = self.read_process(descriptors.next())?;
         let key = self.sessions.create(&self.container, request, &process)?;
@@ -49,8 +50,20 @@ impl Monitor<'_> {
         descriptors: Vec<OwnedFd>,
     ) -> Result<Option<Reply>, WireFailure> {
         self.require_running()?;
+        self.require_client(index, "execute a process in")?;
         let key = self.session(&request.session)?;
         self.begin_session(index, key, &request.start, descriptors)
+    }
+
+    /// Whoever was told that it failed, because the monitor stood still for long, must not have it carried out all the same.
+    fn require_client(&self, index: usize, what: &'static str) -> Result<(), WireFailure> {
+        match self.clients.get(index) {
+            Some(client) if !client.is_gone() => Ok(()),
+            Some(_) | None => {
+                let id = &self.container.request().id;
+                Err(WireFailure::own(what, id, "whoever asked for it is gone"))
+            }
+        }
     }
 
     fn begin_session(
