@@ -19,7 +19,7 @@ use crate::error::EngineError;
 use crate::exec::TakeIn;
 use crate::probe::{Observed, observe, rebooted};
 use crate::release::{Leftovers, release};
-use crate::stop::{is_overdue, kill_overdue};
+use crate::stop::{ask_again, is_overdue, kill_overdue};
 use crate::summary::MonitorState;
 
 /// How long a monitor may take to say how it is.
@@ -105,9 +105,11 @@ fn recover<'e>(
         {
             cut_off(container)
         }
-        // Stop: the signals are out, or can be sent again. Cleanup and a removal that had not begun: the status says what is to be
-        // done. What the container does is seen next.
+        // Cleanup and a removal that had not begun: the status says what is to be done. What the container does is seen next.
         IntentKind::Stop | IntentKind::Cleanup | IntentKind::Remove => {
+            if intent.kind == IntentKind::Stop {
+                ask_again(&container)?;
+            }
             container.locked_record().set_intent(None);
             container.save(&[])?;
             Ok(container)

@@ -262,6 +262,17 @@ impl<'e> Stopping<'e> {
     }
 }
 
+/// Sends the stop signal of a stop that was killed, perhaps before it had. What remains of its time is the container's; see [`is_overdue`].
+pub(crate) fn ask_again(container: &LockedContainer<'_>) -> Result<(), EngineError> {
+    let record = container.record();
+    let waits = record.status() == Status::Stopping && record.facts().started_ns.is_some();
+    let init = record.init().filter(|_| waits);
+    if let Some(init) = init.map(PidRef::open).transpose()?.flatten() {
+        init.signal(container.config().stop_signal)?;
+    }
+    Ok(())
+}
+
 /// Whether the time of a stop is over that nobody sees to any more: whoever began it was killed.
 pub(crate) fn is_overdue(container: &LockedContainer<'_>) -> Result<bool, EngineError> {
     let record = container.record();
