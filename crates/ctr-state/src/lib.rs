@@ -42,7 +42,6 @@ mod schema;
 mod snapshot;
 mod status;
 mod store;
-mod sum;
 
 pub use config::{
     Access, AutoRemove, Config, LogConfig, LogDriver, NamespaceMode, NetworkMode, ProcessConfig,

@@ -134,9 +134,6 @@ impl Snapshot {
                 "it is that of container {}",
                 contents.config.id.short()
             )),
-            Ok(contents) if contents.config.created_ns != created_ns => {
-                Err("it has another time of its creation than its configuration".to_owned())
-            }
             other => other,
         };
         Ok(Self {

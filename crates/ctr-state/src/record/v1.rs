@@ -10,7 +10,7 @@ use ctr_sys::{BootId, PidStamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Facts, PendingRestart, Ran, Record, StartReason, StopReason};
-use crate::{ExitInfo, Intent, Status, path_text, sum};
+use crate::{ExitInfo, Intent, Status, path_text};
 
 /// The version of this form.
 pub(crate) const VERSION: u32 = 1;
@@ -87,11 +87,6 @@ pub(crate) fn decode(stored: &Stored<'_>) -> Result<Record, String> {
         .map(serde_json::from_str)
         .transpose()
         .map_err(|error| format!("its intent: {error}"))?;
-    let generation = stored.generation.to_string();
-    sum::check(
-        stored.facts,
-        &beside(stored.status, &generation, stored.intent),
-    )?;
     Ok(Record {
         status,
         since_ns: facts.since_ns,
@@ -102,22 +97,8 @@ pub(crate) fn decode(stored: &Stored<'_>) -> Result<Record, String> {
     })
 }
 
-/// The other columns, as they count in the sum of the facts.
-fn beside<'a>(status: &'a str, generation: &'a str, intent: Option<&'a str>) -> [&'a str; 3] {
-    [status, generation, intent.unwrap_or_default()]
-}
-
-/// The facts of a record as JSON, with a sum of the whole record.
+/// The facts of a record as JSON.
 pub(crate) fn encode_facts(record: &Record) -> String {
-    let generation = record.generation.to_string();
-    let intent = encode_intent(record);
-    sum::seal(
-        &facts_json(record),
-        &beside(record.status.word(), &generation, intent.as_deref()),
-    )
-}
-
-fn facts_json(record: &Record) -> String {
     let facts = record.facts.clone();
     let stored = FactsV1 {
         since_ns: record.since_ns,

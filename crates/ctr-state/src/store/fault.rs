@@ -140,10 +140,6 @@ pub(super) fn explain(config: &StoreConfig, begin: Instant, error: StateError) -
     };
     let directory = directory_of(&config.database);
     let database = || config.database.clone();
-    let damaged = || StoreFault::Damaged {
-        database: database(),
-        what: format!("cannot {operation}: {source}"),
-    };
     let fault = match source.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => full(operation, directory),
         Some(_) if lacks_index(&error) => full(operation, directory),
@@ -157,13 +153,15 @@ pub(super) fn explain(config: &StoreConfig, begin: Instant, error: StateError) -
         },
         Some(_) if is_damage(&error) && !is_foreign(source) => {
             forget(config);
-            damaged()
+            StoreFault::Damaged {
+                database: database(),
+                what: format!("cannot {operation}: {source}"),
+            }
         }
-        // Every constraint is asked for beforehand, so one that does not hold is about rows that contradict each other.
-        Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => {
-            damaged()
-        }
-        None if is_of_a_value(source) => damaged(),
+        None if is_of_a_value(source) => StoreFault::Damaged {
+            database: database(),
+            what: format!("cannot {operation}: {source}"),
+        },
         Some(ErrorCode::NotADatabase) => StoreFault::Foreign {
             database: database(),
             what: "it does not begin like one".to_owned(),
