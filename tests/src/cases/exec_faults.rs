@@ -285,9 +285,12 @@ fn a_monitor_is_killed_with_its_container(env: &Env) -> Result<()> {
     let id = running(env, &[], "c", FAMILY)?;
     let all = whole_family(env, 4)?;
     let first = env.first_process("c")?;
+    // It would see to another monitor, which would clean up.
+    client.signal(Signal::STOP)?;
     env.lose_monitor("c")?;
     Env::shoot(&first)?;
     all_end(&all)?;
+    client.signal(Signal::CONT)?;
     let output = client.finish()?;
     says_how_it_ended(&output, WAYS[0])?;
     let value = env.inspect_session(&id)?;
