@@ -11,6 +11,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::Duration;
 
 use ctr_sys::{
@@ -85,6 +86,21 @@ impl Keeper {
     }
 }
 
+/// Takes the mark, also from one that was killed and has it still.
+fn take_mark(path: &Path) -> Option<Liveness> {
+    let until = Deadline::after(GONE);
+    loop {
+        match Liveness::hold(path) {
+            Ok(None) if !until.expired() => {
+                let last = Liveness::holder(path).ok().flatten();
+                last.map(|last| last.wait(until));
+            }
+            Ok(held) => return held,
+            Err(_) => return None,
+        }
+    }
+}
+
 /// What came of a keeper's turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
@@ -140,8 +156,8 @@ impl Monitor<'_> {
         // The lock is the monitor's, and stays it.
         self.alive = None;
         let mark = self.container.request().run_dir.join(files::KEEPER);
-        // Whoever wants the run to be over finds the keeper by it. One that is being killed may have it still; that one is found then.
-        let mark = Liveness::hold(&mark).ok().flatten();
+        // Whoever wants the run to be over finds the keeper by it.
+        let mark = take_mark(&mark);
         // Its name says that it is in its place.
         rustix::thread::set_name(c"ctr-keeper").ok();
         if !matches!(monitor.wait(Deadline::never()), Ok(true)) {

@@ -1,10 +1,12 @@
 //! Monitors that are killed: their keepers, and monitors that adopt a container.
 
+use std::time::Duration;
+
 use ctr_monitor::protocol::{
     AdoptRequest, AttachRequest, CleanupPromise, Phase, StdinMode, Streams,
 };
 use ctr_monitor::{ExitReport, MonitorError, files};
-use ctr_sys::{Liveness, PidRef, Signal};
+use ctr_sys::{Deadline, Liveness, PidRef, Signal};
 
 use crate::Test;
 use crate::bench::{Bench, Monitored, deadline, receive, stdout_of};
@@ -49,7 +51,10 @@ fn line(bench: &Bench, line: &str) {
     std::io::Write::write_all(&mut gate, format!("{line}\n").as_bytes()).unwrap();
 }
 
-/// The keeper, as soon as there is one other than that.
+/// So long a keeper must have been there: one that was made in the middle of a change goes soon.
+const SETTLED: Duration = Duration::from_millis(600);
+
+/// The keeper, as soon as there is one other than that, and it stays.
 fn keeper(bench: &Bench, other: Option<&PidRef>) -> PidRef {
     let path = bench.request.run_dir.join(files::KEEPER);
     let until = deadline();
@@ -59,6 +64,7 @@ fn keeper(bench: &Bench, other: Option<&PidRef>) -> PidRef {
         let found = pid.and_then(|pid| PidRef::capture(pid).unwrap());
         if let Some(keeper) = found
             && other.is_none_or(|other| other.stamp() != keeper.stamp())
+            && !keeper.wait(Deadline::after(SETTLED)).unwrap()
         {
             return keeper;
         }
