@@ -51,7 +51,10 @@ pub(crate) fn reconcile(
     }
     let mut observed = observe(container.engine(), container.id(), container.record())?;
     if matches!(observed, Observed::Alive(_)) && is_overdue(&container)? {
-        kill_overdue(&container)?;
+        if let Err(error) = kill_overdue(&container) {
+            // No reason to refuse what the caller wants.
+            tracing::warn!(container = %container.id(), %error, "its stop cannot be carried out");
+        }
         observed = observe(container.engine(), container.id(), container.record())?;
     }
     match observed {

@@ -21,6 +21,8 @@ use crate::probe::is_active;
 const ANSWER_WAIT: Duration = Duration::from_secs(3);
 /// How long a monitor that was told to end may take, and processes that were killed.
 const END_WAIT: Duration = Duration::from_secs(10);
+/// How often a monitor and its keeper are told to end.
+const END_ATTEMPTS: u32 = 3;
 /// How long a runtime's `delete` may take.
 const DELETE_WAIT: Duration = Duration::from_secs(60);
 
@@ -87,10 +89,13 @@ fn remove_run_dir(run_dir: &Path) -> Result<(), EngineError> {
 
 /// Tells the monitor that nobody needs it; one that does not end is killed, and so is a keeper that was to take its place.
 pub(crate) fn end_monitor(run_dir: &Path) -> Result<(), EngineError> {
-    end_serving(run_dir)?;
-    if end_keeper(run_dir)? {
-        // It may have become the monitor just before.
+    // A keeper may become the monitor just before it is looked for.
+    for _ in 0..END_ATTEMPTS {
         end_serving(run_dir)?;
+        let kept = end_keeper(run_dir)?;
+        if !kept && Liveness::probe(&run_dir.join(files::ALIVE))?.is_none() {
+            break;
+        }
     }
     Ok(())
 }

@@ -99,6 +99,10 @@ impl ExitRecord {
 
     /// Sets room aside that is given back when the disk is full at the end.
     pub(crate) fn reserve(run_dir: &Path) -> Result<(), ctr_sys::SysError> {
+        // That of a monitor that was killed is as good, and there may be no room for another one.
+        if run_dir.join(RESERVE).exists() {
+            return Ok(());
+        }
         replace_file(
             &run_dir.join(RESERVE),
             &[0; RESERVED_BYTES],

@@ -178,7 +178,7 @@ impl Monitor<'_> {
                 self.container.check_time();
                 self.log.check_patience();
                 self.see_to_sessions()?;
-                self.see_to_keeper()?;
+                self.see_to_keeper();
             }
             if self.clients.write(self.patience()) == Departed::Some {
                 self.listener.client_left();

@@ -6,7 +6,9 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
@@ -71,14 +73,22 @@ fn bind(dir: BorrowedFd<'_>, name: &str, kind: SocketType) -> SysResult<OwnedFd>
     Ok(listener)
 }
 
+/// How long whoever listens may take to make room for one more that connects.
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+
 /// Connects to the socket `name` in an open directory.
 ///
 /// # Errors
-/// `NotFound` when there is none, `ConnectionRefused` when nobody listens any more.
+/// `NotFound` when there is none, `ConnectionRefused` when nobody listens any more, `WouldBlock` when so many wait for whoever listens that no
+/// more are taken in, for 10 s: it stands still.
 pub fn connect_seqpacket(dir: BorrowedFd<'_>, name: &str) -> SysResult<OwnedFd> {
+    let subject = || format!("the socket {name}");
     let stream = socket(SocketType::SEQPACKET)?;
-    rustix::net::connect(&stream, &address(dir, name)?)
-        .context("connect to", || format!("the socket {name}"))?;
+    let wait =
+        |time| set_socket_timeout(&stream, Timeout::Send, time).context("connect to", subject);
+    wait(Some(CONNECT_WAIT))?;
+    rustix::net::connect(&stream, &address(dir, name)?).context("connect to", subject)?;
+    wait(None)?;
     Ok(stream)
 }
 

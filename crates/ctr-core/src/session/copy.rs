@@ -188,7 +188,8 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
 
     /// Input from a file that the program has not read is left to whoever reads the file next: a loop over its lines, mostly.
     fn give_input_back(&self) {
-        if let Some(Seen::Exec(end)) = self.seen {
+        // A monitor that has taken another one's place does not know how much was read.
+        if let (Some(Seen::Exec(end)), Gap::None) = (self.seen, self.gap) {
             self.input.give_back(end.input_read);
         }
     }
@@ -210,6 +211,8 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
         }
         if self.connection == Connection::Open {
             self.send()?;
+        }
+        if self.connection == Connection::Open {
             self.receive()?;
         }
         match self.input.departure() {
@@ -318,41 +321,42 @@ impl<'s, 'e, 'a> Copy<'s, 'e, 'a> {
         {
             self.resize = None;
         }
-        if let Some(bytes) = self.input.pending() {
-            match sent(client.try_send_stdin(bytes))? {
-                Sent::Yes => self.input.sent(),
-                // It is sent to whoever takes the monitor's place.
-                Sent::No | Sent::Never => {}
-            }
+        let tried = self
+            .input
+            .pending()
+            .map(|bytes| client.try_send_stdin(bytes));
+        match tried.map(sent).transpose()? {
+            Some(Sent::Yes) => self.input.sent(),
+            Some(Sent::No) | None => {}
+            // It is sent to whoever takes the monitor's place. What has come is taken, room or not: it is little.
+            Some(Sent::Never) => while self.take_frame()? {},
         }
         Ok(())
     }
 
     fn receive(&mut self) -> Result<(), EngineError> {
-        while self.stdout.has_room() && self.stderr.has_room() {
-            match self.session.client.try_next_frame()? {
-                None => break,
-                Some(Frame::Data(Stream::Stderr, bytes)) => self.stderr.push(&bytes),
-                Some(Frame::Data(Stream::Stdout | Stream::Stdin, bytes)) => {
-                    self.stdout.push(&bytes);
+        while self.stdout.has_room() && self.stderr.has_room() && self.take_frame()? {}
+        Ok(())
+    }
+
+    /// Whether there may be more.
+    fn take_frame(&mut self) -> Result<bool, EngineError> {
+        match self.session.client.try_next_frame()? {
+            None => return Ok(false),
+            Some(Frame::Data(Stream::Stderr, bytes)) => self.stderr.push(&bytes),
+            Some(Frame::Data(Stream::Stdout | Stream::Stdin, bytes)) => self.stdout.push(&bytes),
+            Some(Frame::Message(bytes, _)) => {
+                let reply = Reply::parse(&bytes)?;
+                if let Reply::SessionExit(end) = &reply {
+                    self.seen = Some(Seen::Exec(*end));
                 }
-                Some(Frame::Message(bytes, _)) => {
-                    let reply = Reply::parse(&bytes)?;
-                    if let Reply::SessionExit(end) = &reply {
-                        self.seen = Some(Seen::Exec(*end));
-                    }
-                    if let Some(end) = end_of(reply) {
-                        self.connection = Connection::Ended(self.judged(end));
-                        break;
-                    }
-                }
-                Some(Frame::End) => {
-                    self.connection = Connection::Lost;
-                    break;
+                if let Some(end) = end_of(reply) {
+                    self.connection = Connection::Ended(self.judged(end));
                 }
             }
+            Some(Frame::End) => self.connection = Connection::Lost,
         }
-        Ok(())
+        Ok(self.connection == Connection::Open)
     }
 
     /// The end as the monitor tells it; one that has taken another one's place does not know what is missing.

@@ -36,10 +36,11 @@ pub(super) fn rejoin(
         replay: 0,
     };
     // The keeper answers on the socket that its monitor had.
-    if let Ok(Some(client)) = connect(container, &request) {
+    if let Ok(Some(client)) = connect(attached, container, &request) {
         return Some(client);
     }
-    let joined = replaced(attached, container).and_then(|()| connect(container, &request));
+    let joined =
+        replaced(attached, container).and_then(|()| connect(attached, container, &request));
     match joined {
         Ok(client) => client,
         Err(error) => {
@@ -50,6 +51,7 @@ pub(super) fn rejoin(
 }
 
 fn connect(
+    attached: &Attached,
     container: &Container<'_>,
     request: &AttachRequest,
 ) -> Result<Option<MonitorClient>, EngineError> {
@@ -57,6 +59,15 @@ fn connect(
     let Some(mut client) = MonitorClient::connect(&run_dir)? else {
         return Ok(None);
     };
+    let status = client.status(Deadline::after(REPLY_WAIT))?;
+    // Somebody may have started the container again meanwhile.
+    let same = match attached.subject() {
+        Subject::Run { generation, .. } => status.generation == *generation,
+        Subject::Exec { .. } => true,
+    };
+    if !same {
+        return Ok(None);
+    }
     client.attach(request.clone(), Deadline::after(REPLY_WAIT))?;
     client.set_nonblocking()?;
     Ok(Some(client))

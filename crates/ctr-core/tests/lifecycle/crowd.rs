@@ -263,6 +263,8 @@ impl Life {
                 None
             }
             (Some(Status::Created), EventKind::Cleanup, _) => Some(self.before_init()),
+            // No event tells that its stop has begun, and then it can be killed.
+            (Some(Status::Created), EventKind::Kill, _) => Some(Status::Stopping),
             (Some(status), _, Some(trigger)) => {
                 let after = status.after(trigger);
                 Some(after.unwrap_or_else(|error| panic!("{error}: {:?}", self.statuses)))

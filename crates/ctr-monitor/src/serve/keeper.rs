@@ -112,7 +112,7 @@ enum Turn {
 
 impl Monitor<'_> {
     /// Has the keeper hold what the monitor holds, sooner or later. In the keeper this returns only when its work as monitor is over.
-    pub(super) fn see_to_keeper(&mut self) -> Result<(), MonitorError> {
+    pub(super) fn see_to_keeper(&mut self) {
         let held = self.held();
         if held != self.keeper.held {
             self.keeper.held = held;
@@ -120,24 +120,23 @@ impl Monitor<'_> {
             self.keeper.become_due();
         }
         if !self.keeper.due.is_some_and(Deadline::expired) {
-            return Ok(());
+            return;
         }
         self.keeper.due = Some(Deadline::after(SETTLE));
         // A helper's answer would be awaited by two.
         if self.sessions.are_starting() {
-            return Ok(());
+            return;
         }
         self.keeper.dismiss();
-        let own = PidRef::open(PidStamp::own()?)?;
-        let Some(own) = own else {
-            return Ok(());
+        let own = PidStamp::own().and_then(PidRef::open);
+        let Ok(Some(own)) = own else {
+            return;
         };
         // Without one the container does not suffer; what is short now may be there later.
         if let Ok(keeper) = fork_twin(|| self.keep(&own)) {
             self.keeper.process = Some(keeper);
             self.keeper.due = None;
         }
-        Ok(())
     }
 
     /// What of the monitor a keeper must have, or must not have, as a number that changes with it.

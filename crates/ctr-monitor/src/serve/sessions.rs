@@ -190,12 +190,13 @@ impl Sessions {
                 continue;
             }
             let (key, id) = (Key(self.next), record.id.clone());
-            match Session::resume(key, container, record)? {
-                Some(session) => {
+            // One that cannot be taken over must not cost the container its monitor.
+            match Session::resume(key, container, record) {
+                Ok(Some(session)) => {
                     self.next += 1;
                     self.list.insert(key, session);
                 }
-                None => self.kept.push_back(id),
+                Ok(None) | Err(_) => self.kept.push_back(id),
             }
         }
         Ok(())
