@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ctr_events::EventKind;
 use ctr_state::{IntentKind, Operation, Status, StopReason, Trigger};
-use ctr_sys::{Cgroups, Deadline, Delivery, PidRef, PidStamp, Signal};
+use ctr_sys::{Cgroups, Deadline, Delivery, PidRef, Signal};
 
 use crate::container::{Container, LockedContainer};
 use crate::error::EngineError;
@@ -47,7 +47,7 @@ pub enum StopOutcome {
 pub struct Stopping<'e> {
     container: Container<'e>,
     generation: u64,
-    init: Option<PidStamp>,
+    init: Option<PidRef>,
     signal: Signal,
     grace: Option<Duration>,
     asked: Asked,
@@ -127,6 +127,11 @@ impl<'e> LockedContainer<'e> {
                 return Err(self.wrong_status(Operation::Stop));
             }
         };
+        // Before anything is announced: who cannot reach the process must not leave it Stopping.
+        let init = match role {
+            Role::Idle => None,
+            Role::First | Role::Joined => self.record().init().map(PidRef::open).transpose()?,
+        };
         let seconds = request
             .timeout_s
             .unwrap_or_else(|| i64::from(self.config().stop_timeout_s));
@@ -140,7 +145,7 @@ impl<'e> LockedContainer<'e> {
         let config = self.config();
         Ok(Stopping {
             generation,
-            init: self.record().init(),
+            init: init.flatten(),
             signal: config.stop_signal,
             grace,
             asked: Asked::NotYet,
@@ -225,9 +230,8 @@ impl<'e> Stopping<'e> {
         if self.role == Role::Idle || !matches!(self.asked, Asked::NotYet) {
             return Ok(());
         }
-        let init = self.init.map(PidRef::open).transpose()?.flatten();
         let patience = self.grace.map_or_else(Deadline::never, Deadline::after);
-        self.asked = match init {
+        self.asked = match self.init.take() {
             None => Asked::Gone,
             // Killed at once: there is nothing to ask.
             Some(init) if self.grace == Some(Duration::ZERO) => Asked::Waits(init, patience),
