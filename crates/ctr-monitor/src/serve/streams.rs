@@ -15,7 +15,7 @@ use ctr_sys::{SysError, SysResult};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::OFlags;
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::input::InputQueue;
 use super::input_end::InputEnd;
@@ -199,14 +199,15 @@ impl Streams {
         let slot = self.slot(stream)?;
         let fd = slot.as_ref()?;
         let mut buffer = Vec::with_capacity(MAX_PAYLOAD);
-        match rustix::io::read(fd, spare_capacity(&mut buffer)) {
+        // Who drains a stream takes nothing for its end, so an interruption must not look like that.
+        match retry_on_intr(|| rustix::io::read(fd, spare_capacity(&mut buffer))) {
             Ok(0) => {
                 // Every writer has closed it: no more will come.
                 *slot = None;
                 None
             }
             Ok(_) => Some(buffer),
-            Err(Errno::AGAIN | Errno::INTR) => None,
+            Err(Errno::AGAIN) => None,
             // A terminal that was hung up says so by an error.
             Err(_) => {
                 *slot = None;
