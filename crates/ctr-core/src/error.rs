@@ -59,6 +59,14 @@ pub enum EngineError {
         /// The container's name.
         name: String,
     },
+    /// The monitor ended, or did not answer, while a container was made or started; everything was taken back.
+    #[error("container {name}: {why}")]
+    MonitorFailed {
+        /// The container's name.
+        name: String,
+        /// What became of the monitor.
+        why: String,
+    },
     /// There is no exec session with this id, or none any more.
     #[error("no exec session {what}: it never was, or its end has been told and it is forgotten")]
     NoSession {
@@ -268,6 +276,7 @@ impl EngineError {
             | Self::RemovalStuck { .. }
             | Self::CalledOff { .. }
             | Self::MonitorLost { .. }
+            | Self::MonitorFailed { .. }
             | Self::NoSession { .. }
             | Self::AmbiguousSession { .. }
             | Self::SessionState { .. }

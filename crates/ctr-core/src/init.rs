@@ -11,7 +11,7 @@ use ctr_monitor::protocol::{
     CreateRequest as MonitorRequest, LogTarget, MountTarget, StdinMode as MonitorStdin,
     Streams as MonitorStreams,
 };
-use ctr_monitor::{MonitorClient, MonitorLaunch};
+use ctr_monitor::{MonitorClient, MonitorError, MonitorLaunch};
 use ctr_state::{
     IntentKind, LogConfig, LogDriver, Operation, StartReason, Status, StdinMode, Terminal, Trigger,
 };
@@ -83,7 +83,7 @@ impl LockedContainer<'_> {
             let error = EngineError::from(error);
             let taken_back = take_back(self, &chain(&error));
             reap(Some(monitor));
-            return Err(with_leftovers(error, taken_back));
+            return Err(with_leftovers(self, error, taken_back));
         }
         monitor.detach();
         self.locked_record().set_intent(None);
@@ -120,7 +120,7 @@ impl LockedContainer<'_> {
         initialised.map_err(|error| {
             // The undo of everything done so far is what recovery does too.
             let taken_back = take_back(self, &chain(&error));
-            with_leftovers(error, taken_back)
+            with_leftovers(self, error, taken_back)
         })
     }
 
@@ -267,11 +267,22 @@ fn log_target(log: &LogConfig, name: &str) -> LogTarget {
     }
 }
 
-/// A failed start, and what could not be taken back of it.
+/// A failed start of this container, and what could not be taken back of it.
 pub(crate) fn with_leftovers(
+    container: &LockedContainer<'_>,
     error: EngineError,
     taken_back: Result<(), EngineError>,
 ) -> EngineError {
+    let error = match error {
+        // What became of a monitor says nothing as long as nobody knows whose it was.
+        EngineError::Monitor(
+            error @ (MonitorError::Gone { .. } | MonitorError::NoAnswer { .. }),
+        ) => EngineError::MonitorFailed {
+            name: container.name().to_string(),
+            why: error.to_string(),
+        },
+        error => error,
+    };
     match taken_back {
         Ok(()) => error,
         Err(left) => EngineError::unwound("start", error, left),

@@ -214,7 +214,7 @@ impl<'e> LockedContainer<'e> {
             Err(error) => {
                 let taken_back = take_back(&mut self, &chain(&error));
                 reap(monitor);
-                Err(with_leftovers(error, taken_back))
+                Err(with_leftovers(&self, error, taken_back))
             }
         }
     }

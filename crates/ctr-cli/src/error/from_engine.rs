@@ -54,6 +54,7 @@ fn kind(error: &EngineError) -> ErrorKind {
         | EngineError::Dependency { .. }
         | EngineError::NoLogs { .. }
         | EngineError::MonitorLost { .. }
+        | EngineError::MonitorFailed { .. }
         | EngineError::NoSession { .. }
         | EngineError::AmbiguousSession { .. }
         | EngineError::SessionState { .. }
@@ -94,6 +95,7 @@ fn hint(error: &EngineError) -> Option<String> {
         | EngineError::CalledOff { .. }
         | EngineError::Dependency { .. }
         | EngineError::NoLogs { .. }
+        | EngineError::MonitorFailed { .. }
         | EngineError::SessionState { .. }
         | EngineError::Interrupted { .. }
         | EngineError::Unkillable { .. }
