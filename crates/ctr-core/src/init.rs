@@ -80,10 +80,10 @@ impl LockedContainer<'_> {
         })?;
         let kept = client.commit(Deadline::after(REPLY_WAIT));
         if let Err(error) = kept {
-            let error = EngineError::from(error);
+            let error = with_name(self, error.into());
             let taken_back = take_back(self, &chain(&error));
             reap(Some(monitor));
-            return Err(with_leftovers(self, error, taken_back));
+            return Err(with_leftovers(error, taken_back));
         }
         monitor.detach();
         self.locked_record().set_intent(None);
@@ -118,9 +118,10 @@ impl LockedContainer<'_> {
             self.init_announced(init, shared)
         });
         initialised.map_err(|error| {
+            let error = with_name(self, error);
             // The undo of everything done so far is what recovery does too.
             let taken_back = take_back(self, &chain(&error));
-            with_leftovers(self, error, taken_back)
+            with_leftovers(error, taken_back)
         })
     }
 
@@ -267,22 +268,24 @@ fn log_target(log: &LogConfig, name: &str) -> LogTarget {
     }
 }
 
-/// A failed start of this container, and what could not be taken back of it.
+/// The error of a failed start. What became of a monitor says nothing as long as nobody knows whose it was.
+pub(crate) fn with_name(container: &LockedContainer<'_>, error: EngineError) -> EngineError {
+    let EngineError::Monitor(lost @ (MonitorError::Gone { .. } | MonitorError::NoAnswer { .. })) =
+        &error
+    else {
+        return error;
+    };
+    EngineError::MonitorFailed {
+        name: container.name().to_string(),
+        why: lost.to_string(),
+    }
+}
+
+/// A failed start, and what could not be taken back of it.
 pub(crate) fn with_leftovers(
-    container: &LockedContainer<'_>,
     error: EngineError,
     taken_back: Result<(), EngineError>,
 ) -> EngineError {
-    let error = match error {
-        // What became of a monitor says nothing as long as nobody knows whose it was.
-        EngineError::Monitor(
-            error @ (MonitorError::Gone { .. } | MonitorError::NoAnswer { .. }),
-        ) => EngineError::MonitorFailed {
-            name: container.name().to_string(),
-            why: error.to_string(),
-        },
-        error => error,
-    };
     match taken_back {
         Ok(()) => error,
         Err(left) => EngineError::unwound("start", error, left),

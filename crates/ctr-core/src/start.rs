@@ -14,7 +14,7 @@ use crate::container::{Container, LockedContainer};
 use crate::dependencies::Needs;
 use crate::engine::Engine;
 use crate::error::{EngineError, chain};
-use crate::init::{Init, MONITOR_WAIT, REPLY_WAIT, reap, with_leftovers};
+use crate::init::{Init, MONITOR_WAIT, REPLY_WAIT, reap, with_leftovers, with_name};
 use crate::reconcile::{Leave, take_back};
 use crate::session::{Attached, Role, Session};
 
@@ -212,9 +212,10 @@ impl<'e> LockedContainer<'e> {
         match self.start_created(client, request) {
             Ok(client) => Ok(self.started(client, monitor, request)),
             Err(error) => {
+                let error = with_name(&self, error);
                 let taken_back = take_back(&mut self, &chain(&error));
                 reap(monitor);
-                Err(with_leftovers(&self, error, taken_back))
+                Err(with_leftovers(error, taken_back))
             }
         }
     }
