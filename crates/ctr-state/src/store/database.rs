@@ -279,9 +279,15 @@ fn sync_way_to(database: &Path) -> Result<(), StateError> {
 /// The setting stays with the file, so only a new one needs it.
 fn use_wal(connection: &Connection) -> Result<(), StateError> {
     let operation = SET_UP;
-    let mode: String = connection
-        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+    // To its end: SQLite answers first and commits then, and a commit that failed would leave a database without a log for ever.
+    let modes = connection
+        .prepare("PRAGMA journal_mode = WAL")
+        .and_then(|mut set| {
+            let rows = set.query_map([], |row| row.get::<_, String>(0))?;
+            rows.collect::<rusqlite::Result<Vec<String>>>()
+        })
         .context(operation)?;
+    let mode = modes.concat();
     if mode == "wal" {
         return Ok(());
     }

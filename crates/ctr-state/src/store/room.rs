@@ -11,13 +11,14 @@
 //!
 //! File systems that never write in place (btrfs, zfs, bcachefs) need new blocks for old pages, so there it is only a better chance.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use ctr_sys::free_bytes;
+use ctr_sys::{SysError, free_bytes};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use rustix::fs::{FallocateFlags, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::fault::{directory_of, full};
 use crate::StateError;
@@ -132,8 +133,13 @@ pub(super) fn set_aside(
     reserve.refuse_full(operation, database)?;
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
         .context(operation)?;
-    if lengthen_log(database).is_err() {
-        return Err(full(operation, directory).into());
+    if let Err(error) = lengthen_log(database) {
+        let no_room = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
+        if no_room.contains(&error.kind()) {
+            return Err(full(operation, directory).into());
+        }
+        let log = log(database).to_string_lossy().into_owned();
+        return Err(SysError::new("set room aside in", log, error).into());
     }
     if reserve.pages < KEPT_PAGES {
         // Content that is deleted securely is overwritten, so the pages become part of the file and not of a hole in it.
@@ -180,7 +186,8 @@ fn lengthen_log(database: &Path) -> std::io::Result<()> {
         .write(true)
         .custom_flags(flags.bits().cast_signed())
         .open(log(database))?;
-    match rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, LOG_BYTES) {
+    let keep = FallocateFlags::KEEP_SIZE;
+    match retry_on_intr(|| rustix::fs::fallocate(&file, keep, 0, LOG_BYTES)) {
         // Zeros are no frames: SQLite stops reading there.
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
             let length = file.metadata()?.len();
