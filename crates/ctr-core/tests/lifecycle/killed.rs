@@ -8,7 +8,7 @@ use ctr_sys::{Child, Signal};
 use crate::Test;
 use crate::fixture::{Fixture, detached, remove, status, stop_after};
 use crate::journal::words;
-use crate::processes::{await_watch, end, init_of, monitor_of};
+use crate::processes::{await_poll, end, init_of, monitor_of};
 
 pub(crate) const TESTS: [Test; 10] = [
     ("killed: start, while the runtime creates", start_at_create),
@@ -167,7 +167,7 @@ fn stop() {
     let f = Fixture::new();
     let container = f.running(&["ignore-term"]);
     let stop = f.command("stop", container.id());
-    await_watch(&stop);
+    await_poll(&stop);
     kill(&stop);
     settle(&container, IntentKind::Stop);
     assert_eq!(status(&container), Status::Stopping);
@@ -177,7 +177,7 @@ fn stop() {
     // A stop that was killed does not keep a program from ending by itself, either.
     container.start(detached()).unwrap();
     let stop = f.command("stop", container.id());
-    await_watch(&stop);
+    await_poll(&stop);
     kill(&stop);
     let mut journal = f.journal();
     journal.news();
@@ -192,7 +192,7 @@ fn stop_whose_time_is_over() {
     let f = Fixture::new();
     let container = f.running(&["ignore-term"]);
     let stop = f.command("stop", container.id());
-    await_watch(&stop);
+    await_poll(&stop);
     kill(&stop);
     settle(&container, IntentKind::Stop);
     assert_eq!(status(&container), Status::Stopping);
@@ -213,7 +213,7 @@ fn remove_by_force() {
     let f = Fixture::new();
     let container = f.running(&["ignore-term"]);
     let command = f.command("remove", container.id());
-    await_watch(&command);
+    await_poll(&command);
     kill(&command);
     settle(&container, IntentKind::Stop);
     assert_eq!(status(&container), Status::Stopping);

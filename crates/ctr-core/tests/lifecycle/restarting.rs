@@ -13,7 +13,7 @@ use crate::fixture::{Fixture, detached, generation, record, remove, runs, status
 use crate::journal::{count, words};
 use crate::needing::requires;
 use crate::policies::reasons;
-use crate::processes::{await_watch, end, init_of, lose_monitor, monitor_of};
+use crate::processes::{await_poll, end, init_of, lose_monitor, monitor_of};
 
 pub(crate) const TESTS: [Test; 10] = [
     ("restarting: one that runs", running),
@@ -177,7 +177,7 @@ fn refused() {
 fn restarting(f: &Fixture) -> (Container<'_>, Child) {
     let container = f.running(&["ignore-term"]);
     let command = f.command("restart", container.id());
-    await_watch(&command);
+    await_poll(&command);
     assert_eq!(status(&container), Status::Stopping);
     (container, command)
 }
@@ -241,7 +241,7 @@ fn killed_between() {
     let container = f.running(&["ignore-term"]);
     let monitor = monitor_of(&container);
     let command = f.command("restart", container.id());
-    await_watch(&command);
+    await_poll(&command);
     monitor.signal(Signal::STOP).unwrap();
     end(&init_of(&container), Signal::KILL);
     // The program has ended; the command waits for the monitor to say so.
@@ -296,7 +296,7 @@ fn failing_start() {
     });
     container.start(detached()).unwrap();
     let command = f.command("restart", container.id());
-    await_watch(&command);
+    await_poll(&command);
     needed.stop(stop_after(60)).unwrap();
     end(&init_of(&container), Signal::USR1);
     assert_eq!(command.wait().unwrap(), ExitStatus::Exited(1));

@@ -9,7 +9,7 @@ use crate::Test;
 use crate::fake::USR1_CODE;
 use crate::fixture::{Fixture, remove, status, stop_after};
 use crate::journal::Journal;
-use crate::processes::{await_cleanups, await_watch, end, init_of, monitor_of};
+use crate::processes::{await_cleanups, await_poll, end, init_of, monitor_of};
 
 pub(crate) const TESTS: [Test; 7] = [
     ("stopping: one that does not obey", disobedience),
@@ -31,7 +31,7 @@ pub(crate) const TESTS: [Test; 7] = [
 fn stopping(f: &Fixture) -> (Container<'_>, Child) {
     let container = f.running(&["ignore-term"]);
     let stop = f.command("stop", container.id());
-    await_watch(&stop);
+    await_poll(&stop);
     assert_eq!(status(&container), Status::Stopping);
     (container, stop)
 }
@@ -100,7 +100,7 @@ fn two_patient_stops() {
     let f = Fixture::new();
     let (container, first) = stopping(&f);
     let second = f.command("stop", container.id());
-    await_watch(&second);
+    await_poll(&second);
     init_of(&container).signal(Signal::USR1).unwrap();
     assert_success(&first);
     assert_success(&second);
@@ -148,7 +148,7 @@ fn removal_meets_stop() {
         });
         container.start(crate::fixture::detached()).unwrap();
         let stop = f.command("stop", container.id());
-        await_watch(&stop);
+        await_poll(&stop);
         let request = ctr_core::RemoveRequest {
             timeout_s: Some(0),
             ..remove(RemoveMode::Force)
@@ -173,7 +173,7 @@ fn exit_before_stop() {
         monitor.signal(Signal::STOP).unwrap();
         end(&init_of(&container), Signal::USR1);
         let command = f.command(verb, container.id());
-        await_watch(&command);
+        await_poll(&command);
         monitor.signal(Signal::CONT).unwrap();
         assert_success(&command);
         let run = f
