@@ -1,4 +1,4 @@
-//! The end-to-end cases of ctr: `ctr-tests run|list|readme|race|power-loss|bench`, started by `cargo xtask`.
+//! The end-to-end cases of ctr: `ctr-tests run|list|readme|race|power-loss|bench|kill-matrix|error-matrix`, started by `cargo xtask`.
 //!
 //! The cases look at the program from outside: they start `ctr` as a person or a script does, and read the kernel (mount table,
 //! cgroups, processes, files) to see what it did and what it left. They use no crate of the workspace, so no mistake of the
@@ -52,6 +52,7 @@ fn act(arguments: &[String]) -> Result<Option<runner::Counts>> {
         Action::Readme => readme::run().map(Some),
         Action::KillMatrix(options) => faults::matrix::run(&options).map(Some),
         Action::PowerLoss(options) => power::run(&options).map(Some),
+        Action::ErrorMatrix(options) => faults::errors::run(&options).map(Some),
         Action::Race(options) => race::run(&options).map(Some),
         Action::Bench(options) => bench::run(&options).map(|()| None),
     }

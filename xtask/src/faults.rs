@@ -1,4 +1,4 @@
-//! `cargo xtask kill-matrix`, `race` and `power-loss`: programs that let something go wrong very often, and count what comes of it.
+//! `cargo xtask kill-matrix`, `error-matrix`, `race` and `power-loss`: programs that let something go wrong very often, and count what comes of it.
 //!
 //! The test program does the work. A full run adds its line to the results that are kept in the tree; a sample is a step of
 //! `cargo xtask test`.
@@ -23,6 +23,9 @@ pub(crate) const KILL_MATRIX: &str = "processes of ours killed at every point [-
 /// What `power-loss` is for, with its options.
 pub(crate) const POWER_LOSS: &str = "what is left when the power is cut at any moment [--images N] [--seed N] [--out FILE] [--sample]";
 
+/// What `error-matrix` is for, with its options.
+pub(crate) const ERROR_MATRIX: &str = "calls into the kernel that fail, at every place in our code [--op NAME,..] [--role cli|monitor|runtime|cleanup,..] [--errno ENOSPC,..] [--runtime fake|builtin|runc] [--every N] [--seed S] [--shard I/N] [--point NAME] [--sample] [--out FILE] [--resume]";
+
 /// The option that makes a run short.
 const SAMPLE: &str = "--sample";
 
@@ -45,6 +48,11 @@ pub(crate) fn kill_matrix(arguments: &[String]) -> Result<Verdict> {
         "kill-matrix",
         &kept(&format!("kill-matrix-{runtime}"), arguments)?,
     )
+}
+
+/// Runs `error-matrix`.
+pub(crate) fn error_matrix(arguments: &[String]) -> Result<Verdict> {
+    full("error-matrix", &kept("error-matrix", arguments)?)
 }
 
 fn full(name: &str, words: &[String]) -> Result<Verdict> {

@@ -54,6 +54,11 @@ const TASKS: &[Task] = &[
         run: faults::kill_matrix,
     },
     Task {
+        name: "error-matrix",
+        about: faults::ERROR_MATRIX,
+        run: faults::error_matrix,
+    },
+    Task {
         name: "bench",
         about: bench::ABOUT,
         run: bench::run,
@@ -140,7 +145,7 @@ mod tests {
         let error = dispatch(&["nonsense".to_owned()]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "unknown task \"nonsense\"; the tasks are: test, test-integration, kill-matrix, bench, race, power-loss, man, layers, tidy"
+            "unknown task \"nonsense\"; the tasks are: test, test-integration, kill-matrix, error-matrix, bench, race, power-loss, man, layers, tidy"
         );
     }
 

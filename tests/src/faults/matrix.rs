@@ -6,11 +6,11 @@
 //! container is true; `rm -fa` removes everything; nothing stays in the mount table, the control groups, the processes
 //! and the files; and the name can be used again.
 
-mod operations;
-mod options;
-mod point;
-mod record;
-mod stage;
+pub(super) mod operations;
+pub(super) mod options;
+pub(super) mod point;
+pub(super) mod record;
+pub(super) mod stage;
 
 use std::io::Write;
 
@@ -29,6 +29,14 @@ use operations::Operation;
 use options::{Maker, Victim};
 use record::{Begin, Key, Outcome, Record, Records};
 use stage::{Common, Stage, place_of};
+
+/// What the table counts.
+const COLUMNS: &[Outcome] = &[
+    Outcome::Residue,
+    Outcome::Wedged,
+    Outcome::Wrong,
+    Outcome::Missed,
+];
 
 /// Runs the points of these options; the counts of good and bad ones.
 pub(crate) fn run(options: &MatrixOptions) -> Result<Counts> {
@@ -54,7 +62,7 @@ pub(crate) fn run(options: &MatrixOptions) -> Result<Counts> {
     let removed = base.remove();
     walked?;
     removed?;
-    print!("{}", records.table());
+    print!("{}", records.table(COLUMNS));
     Ok(Counts {
         passed: records.sum(Outcome::is_good),
         failed: records.sum(|outcome| !outcome.is_good()),
@@ -62,7 +70,8 @@ pub(crate) fn run(options: &MatrixOptions) -> Result<Counts> {
     })
 }
 
-fn common(base: &Base, maker: Maker) -> Result<Common> {
+/// What all points of a run share.
+pub(super) fn common(base: &Base, maker: Maker) -> Result<Common> {
     let runtime = match maker {
         Maker::Builtin => Vec::new(),
         Maker::Runc => vec!["--runtime".to_owned(), maker.name().to_owned()],
@@ -82,7 +91,8 @@ fn common(base: &Base, maker: Maker) -> Result<Common> {
     })
 }
 
-fn programs(base: &Base, maker: Maker) -> Result<Programs> {
+/// By which names the tracer knows the runtime.
+pub(super) fn programs(base: &Base, maker: Maker) -> Result<Programs> {
     let runtimes = match maker {
         Maker::Fake => vec![base.directory().join(fake::NAME)],
         Maker::Builtin => Vec::new(),
@@ -188,11 +198,12 @@ impl Matrix<'_> {
 }
 
 fn key(operation: &Operation, victim: Victim, point: u64) -> Key {
+    let point = point.to_string();
     (operation.name.to_owned(), victim.name().to_owned(), point)
 }
 
 /// What an error means for a point.
-fn described(stage: &Stage<'_>, error: &Error) -> (Outcome, String) {
+pub(super) fn described(stage: &Stage<'_>, error: &Error) -> (Outcome, String) {
     let (outcome, what) = match point::found(error) {
         Some(trouble) => (trouble.outcome, trouble.what.clone()),
         None => (Outcome::Wedged, format!("the harness failed: {error:#}")),

@@ -89,6 +89,8 @@ pub(crate) struct Traced {
     pub(crate) hung: bool,
     /// How many calls of each role there were, and how many of them change something. Of roles that are looked at.
     pub(crate) calls: BTreeMap<Role, (u64, u64)>,
+    /// Which processes ended as by a mistake of their own: by a signal that says so, or after a panic.
+    pub(crate) crashes: Vec<String>,
 }
 
 /// Who decides.
@@ -108,11 +110,13 @@ pub(crate) fn trace(words: &[String], plan: &Plan<'_>, decide: &mut Decide<'_>) 
         watchdog,
         quiet: None,
         letting_go: false,
+        crashes: Vec::new(),
     };
     let result = tracer.run();
     let calls = tracer.tasks.calls();
     let code = tracer.code;
     let hung = tracer.hung;
+    let crashes = std::mem::take(&mut tracer.crashes);
     drop(tracer);
     let output = started.output(code.unwrap_or(-1));
     result?;
@@ -120,6 +124,7 @@ pub(crate) fn trace(words: &[String], plan: &Plan<'_>, decide: &mut Decide<'_>) 
         output,
         hung,
         calls,
+        crashes,
     })
 }
 
@@ -135,6 +140,7 @@ struct Tracer<'a, 'b> {
     /// Runs while nobody makes a call after the command's end.
     quiet: Option<Timer>,
     letting_go: bool,
+    crashes: Vec<String>,
 }
 
 /// Signals and events of a stop, see ptrace(2).
@@ -196,6 +202,11 @@ impl Tracer<'_, '_> {
             let mut timer = self.quiet.take().context("it was just looked at")?;
             timer.rang();
             return self.quiet_is_over(&timer);
+        }
+        if let Some(role) = self.tasks.role(tid)
+            && let Some(how) = roles::crash(role, raw)
+        {
+            self.crashes.push(format!("{} {how}", role.name()));
         }
         self.tasks.remove(tid);
         if tid == self.root {

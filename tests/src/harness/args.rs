@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use super::case::{Runtime, Scale, Set};
 use super::profile::Profile;
 use crate::bench::BenchOptions;
+use crate::faults::errors::ErrorOptions;
 use crate::faults::matrix::MatrixOptions;
 use crate::power::PowerOptions;
 use crate::race::RaceOptions;
@@ -26,6 +27,8 @@ pub(crate) enum Action {
     Bench(BenchOptions),
     /// Kill processes at every point.
     KillMatrix(MatrixOptions),
+    /// Have calls fail at every point.
+    ErrorMatrix(ErrorOptions),
 }
 
 /// Which cases, and how.
@@ -45,7 +48,7 @@ pub(crate) struct Options {
 /// Reads the arguments.
 pub(crate) fn parse(arguments: &[String]) -> Result<Action> {
     let Some((verb, rest)) = arguments.split_first() else {
-        bail!("say run, list, readme, race, power-loss, bench or kill-matrix");
+        bail!("say run, list, readme, race, power-loss, bench, kill-matrix or error-matrix");
     };
     match verb.as_str() {
         "run" => options(rest).map(Action::Run),
@@ -55,7 +58,12 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Action> {
         "power-loss" => PowerOptions::parse(rest).map(Action::PowerLoss),
         "bench" => BenchOptions::parse(rest).map(Action::Bench),
         "kill-matrix" => MatrixOptions::parse(rest).map(Action::KillMatrix),
-        other => bail!("{other:?}: say run, list, readme, race, power-loss, bench or kill-matrix"),
+        "error-matrix" => ErrorOptions::parse(rest).map(Action::ErrorMatrix),
+        other => {
+            bail!(
+                "{other:?}: say run, list, readme, race, power-loss, bench, kill-matrix or error-matrix"
+            )
+        }
     }
 }
 

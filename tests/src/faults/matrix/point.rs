@@ -11,7 +11,7 @@ use super::options::Victim;
 use super::record::Outcome;
 use super::stage::{Stage, Trouble, ids_in, lives, trouble};
 use crate::faults::tracer::{
-    Action, Interest, Phase, Plan, Programs, Role, Syscall, Traced, Until, trace,
+    Action, Decide, Interest, Phase, Plan, Programs, Role, Syscall, Traced, Until, trace,
 };
 use crate::harness::wait;
 
@@ -47,56 +47,78 @@ fn operate(
     programs: &Programs,
     point: Option<u64>,
 ) -> Result<Tried> {
-    let monitor = match victim {
-        Victim::Cli => None,
-        Victim::Monitor | Victim::Runtime | Victim::Cleanup | Victim::Kept | Victim::Keeper => {
-            stage.monitor()?
-        }
-    };
     if victim == Victim::Kept
-        && let Some(pid) = monitor
+        && let Some(pid) = stage.monitor()?
     {
         wait_for_keeper(pid)?;
     }
-    let attach: Vec<(i32, Role)> = monitor
-        .map(|pid| (pid, Role::Monitor))
-        .into_iter()
-        .collect();
-    let roles = victim.roles();
     let mut count = 0;
     let mut call = None;
     let mut first = false;
-    let mut ids = Vec::new();
     let mut decide = |syscall: &Syscall| {
-        if syscall.phase != Phase::Entry
-            || syscall.nth_change.is_none()
-            || !roles.contains(&syscall.role)
-            || call.is_some()
-        {
+        if syscall.phase != Phase::Entry || syscall.nth_change.is_none() || call.is_some() {
             return Action::Continue;
         }
         count += 1;
-        let name = syscall.name();
-        if name.starts_with("mkdir") {
-            ids.extend(ids_in(&syscall.subject()));
-        }
         if point == Some(count) {
-            call = Some(format!("{name} {}", syscall.subject()));
+            call = Some(format!("{} {}", syscall.name(), syscall.subject()));
             first = stage.is_first_process(syscall.pid);
             return Action::Kill;
         }
         Action::Continue
     };
+    let watched = watch(stage, operation, victim.roles(), programs, &mut decide)?;
+    let traced = watched.noted(stage);
+    Ok(Tried {
+        count,
+        call,
+        first,
+        traced,
+    })
+}
+
+/// What was seen of an operation.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    traced: Traced,
+    /// Of containers that were being made.
+    ids: Vec<String>,
+}
+
+impl Watched {
+    /// The same, once its stage knows the ids.
+    pub(crate) fn noted(self, stage: &mut Stage<'_>) -> Traced {
+        for id in &self.ids {
+            stage.note_id(id);
+        }
+        self.traced
+    }
+}
+
+/// Runs the operation, and has somebody decide about the calls of these roles.
+pub(crate) fn watch(
+    stage: &Stage<'_>,
+    operation: &Operation,
+    roles: &[Role],
+    programs: &Programs,
+    decide: &mut Decide<'_>,
+) -> Result<Watched> {
+    let of_command = roles == Victim::Cli.roles();
+    let monitor = if of_command { None } else { stage.monitor()? };
+    let attach: Vec<(i32, Role)> = monitor
+        .map(|pid| (pid, Role::Monitor))
+        .into_iter()
+        .collect();
     let plan = Plan {
         programs,
-        interest: &|role| match (victim, role) {
-            _ if roles.contains(&role) => Interest::Calls,
-            (Victim::Cli, _) => Interest::Nothing,
+        interest: &|role| match roles.contains(&role) {
+            true => Interest::Calls,
+            false if of_command => Interest::Nothing,
             // By a call of its own a process becomes a keeper.
-            (Victim::Keeper, Role::Runtime) => Interest::Calls,
-            _ => Interest::Family,
+            false if role == Role::Runtime && roles.contains(&Role::Keeper) => Interest::Calls,
+            false => Interest::Family,
         },
-        until: if victim == Victim::Cli {
+        until: if of_command {
             Until::End
         } else {
             Until::Quiet(QUIET)
@@ -104,17 +126,19 @@ fn operate(
         patience: HANGS,
         attach: &attach,
     };
+    let mut ids = Vec::new();
+    let mut noted = |syscall: &Syscall| {
+        if !roles.contains(&syscall.role) {
+            return Action::Continue;
+        }
+        if syscall.phase == Phase::Entry && syscall.name().starts_with("mkdir") {
+            ids.extend(ids_in(&syscall.subject()));
+        }
+        decide(syscall)
+    };
     let words = stage.words(operation.words);
-    let traced = trace(&words, &plan, &mut decide)?;
-    for id in ids {
-        stage.note_id(&id);
-    }
-    Ok(Tried {
-        count,
-        call,
-        first,
-        traced,
-    })
+    let traced = trace(&words, &plan, &mut noted)?;
+    Ok(Watched { traced, ids })
 }
 
 /// Counts the points of a victim, in a run that is not disturbed.
@@ -169,11 +193,16 @@ fn after(
             format!("the operation hangs: {output}"),
         ));
     }
-    // Readers answer at once, whatever has happened.
-    stage.list()?;
     if victim != Victim::Cli && output.code == 0 {
         claim_holds(stage, operation, if tried.first { ENDED } else { &[] })?;
     }
+    recovers(stage, operation, point)
+}
+
+/// Readers answer, one ordinary command puts everything right, and nothing is left when all is removed. `point` chooses the command.
+pub(crate) fn recovers(stage: &mut Stage<'_>, operation: &Operation, point: u64) -> Result<()> {
+    // Readers answer at once, whatever has happened.
+    stage.list()?;
     let number = usize::try_from(point)? % operation.next.len();
     let next = &operation.next[number];
     let follow_up = stage.ctr(next.words)?;
@@ -187,7 +216,7 @@ fn after(
 }
 
 /// A command that says that it was successful has done its work, or one of these other statuses is there.
-fn claim_holds(stage: &Stage<'_>, operation: &Operation, other: &[&str]) -> Result<()> {
+pub(crate) fn claim_holds(stage: &Stage<'_>, operation: &Operation, other: &[&str]) -> Result<()> {
     let holds = |list: &[(String, super::stage::Seen)]| match list.first() {
         None => operation.done.is_empty(),
         Some((_, seen)) => {
@@ -244,7 +273,7 @@ fn settles(stage: &Stage<'_>, operation: &Operation) -> Result<()> {
 }
 
 /// Removes everything; then nothing is left, and the name is free.
-fn finish(stage: &mut Stage<'_>) -> Result<()> {
+pub(crate) fn finish(stage: &mut Stage<'_>) -> Result<()> {
     stage.note_ids();
     stage.must(&["rm", "-fa"])?;
     empty(stage)?;

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-/// How it went after a kill.
+/// How it went after a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
     /// Everything was put right.
@@ -21,15 +21,24 @@ pub(crate) enum Outcome {
     Wedged,
     /// A status or an exit code is not true.
     Wrong,
+    /// A process of ours panicked, aborted or crashed.
+    Panic,
+    /// A command says that it was successful, and its work is not done.
+    FalseSuccess,
+    /// A command failed without a line that says what failed.
+    Silent,
 }
 
 impl Outcome {
-    const ALL: [Outcome; 5] = [
+    const ALL: [Outcome; 8] = [
         Outcome::Ok,
         Outcome::Missed,
         Outcome::Residue,
         Outcome::Wedged,
         Outcome::Wrong,
+        Outcome::Panic,
+        Outcome::FalseSuccess,
+        Outcome::Silent,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -39,7 +48,15 @@ impl Outcome {
             Outcome::Residue => "residue",
             Outcome::Wedged => "wedged",
             Outcome::Wrong => "wrong",
+            Outcome::Panic => "panic",
+            Outcome::FalseSuccess => "false-success",
+            Outcome::Silent => "silent",
         }
+    }
+
+    /// Of its column.
+    fn width(self) -> usize {
+        self.name().len().max(7)
     }
 
     /// Whether it is as it should be.
@@ -55,23 +72,25 @@ pub(crate) enum Begin {
     GoOn,
 }
 
-/// Operation, victim, point.
-pub(crate) type Key = (String, String, u64);
+/// Operation, victim, point: a number, or another word that names it.
+pub(crate) type Key = (String, String, String);
 
 /// One point.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     pub(crate) key: Key,
-    /// The call before which the process was killed.
+    /// The call before which the process was killed, or that failed.
     pub(crate) call: String,
     pub(crate) outcome: Outcome,
-    /// What is wrong.
+    /// What is wrong, or what was said.
     pub(crate) detail: String,
 }
 
 impl Record {
     fn line(&self) -> String {
         let (operation, victim, point) = &self.key;
+        let number = point.parse::<u64>().map(Value::from);
+        let point = number.unwrap_or_else(|_| Value::from(point.as_str()));
         json!({
             "op": operation, "victim": victim, "point": point, "call": self.call,
             "outcome": self.outcome.name(), "detail": self.detail,
@@ -83,8 +102,10 @@ impl Record {
         let value: Value = serde_json::from_str(line).ok()?;
         let text = |name: &str| value[name].as_str().map(str::to_owned);
         let outcome = text("outcome")?;
+        let number = value["point"].as_u64().map(|number| number.to_string());
+        let point = number.or_else(|| text("point"))?;
         Some(Record {
-            key: (text("op")?, text("victim")?, value["point"].as_u64()?),
+            key: (text("op")?, text("victim")?, point),
             call: text("call")?,
             outcome: Outcome::ALL
                 .into_iter()
@@ -162,26 +183,25 @@ impl Records {
             .sum()
     }
 
-    /// The table: a row for each operation and victim.
-    pub(crate) fn table(&self) -> String {
-        let mut text = format!(
-            "{:10} {:8} {:>7} {:>8} {:>7} {:>6} {:>7}\n",
-            "operation", "victim", "walked", "residue", "wedged", "wrong", "missed"
-        );
+    /// The table: a row for each operation and victim, and a column for each of these outcomes.
+    pub(crate) fn table(&self, columns: &[Outcome]) -> String {
+        let title = |outcome: &Outcome| format!(" {:>1$}", outcome.name(), outcome.width());
+        let titles: String = columns.iter().map(title).collect();
+        let mut lines = vec![format!("operation  victim    walked{titles}\n")];
         let row = |operation: &str, victim: &str, of: &dyn Fn(Outcome) -> u64| {
-            let [ok, missed, residue, wedged, wrong] = Outcome::ALL.map(of);
-            let walked = ok + residue + wedged + wrong;
-            format!(
-                "{operation:10} {victim:8} {walked:7} {residue:8} {wedged:7} {wrong:6} {missed:7}\n"
-            )
+            let all: u64 = Outcome::ALL.into_iter().map(of).sum();
+            let walked = all - of(Outcome::Missed);
+            let cell = |outcome: &Outcome| format!(" {:1$}", of(*outcome), outcome.width());
+            let cells: String = columns.iter().map(cell).collect();
+            format!("{operation:10} {victim:8} {walked:7}{cells}\n")
         };
         for ((operation, victim), counts) in &self.counts {
             let of = |outcome| counts.get(&outcome).copied().unwrap_or(0);
-            text.push_str(&row(operation, victim, &of));
+            lines.push(row(operation, victim, &of));
         }
         let of = |outcome| self.sum(|other| other == outcome);
-        text.push_str(&row("all", "", &of));
-        text
+        lines.push(row("all", "", &of));
+        lines.concat()
     }
 }
 
@@ -189,9 +209,9 @@ impl Records {
 mod tests {
     use super::*;
 
-    fn record(point: u64, outcome: Outcome) -> Record {
+    fn record(point: &str, outcome: Outcome) -> Record {
         Record {
-            key: ("rm".to_owned(), "cli".to_owned(), point),
+            key: ("rm".to_owned(), "cli".to_owned(), point.to_owned()),
             call: "unlink /x".to_owned(),
             outcome,
             detail: "a \"word\"".to_owned(),
@@ -203,16 +223,29 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("results/x.jsonl");
         let mut records = Records::open(Some(&path), Begin::Anew).unwrap();
-        records.add(&record(1, Outcome::Ok)).unwrap();
-        records.add(&record(2, Outcome::Wedged)).unwrap();
+        records.add(&record("1", Outcome::Ok)).unwrap();
+        records.add(&record("2", Outcome::Wedged)).unwrap();
         let mut records = Records::open(Some(&path), Begin::GoOn).unwrap();
-        assert!(records.has(&record(2, Outcome::Ok).key));
-        records.add(&record(3, Outcome::Missed)).unwrap();
+        assert!(records.has(&record("2", Outcome::Ok).key));
+        records.add(&record("0e31", Outcome::Missed)).unwrap();
         assert_eq!(records.sum(|outcome| !outcome.is_good()), 1);
-        let table = records.table();
+        let columns = [
+            Outcome::Residue,
+            Outcome::Wedged,
+            Outcome::Wrong,
+            Outcome::Missed,
+        ];
+        let table = records.table(&columns);
         let last = table.lines().last().unwrap();
         let words: Vec<&str> = last.split_whitespace().collect();
         assert_eq!(words, ["all", "2", "0", "1", "0", "1"]);
+        let text = fs::read_to_string(&path).unwrap();
+        let points = ["\"point\":1,", "\"point\":2,", "\"point\":\"0e31\","];
+        for (line, point) in text.lines().zip(points) {
+            assert!(line.contains(point), "{line}");
+        }
+        let records = Records::open(Some(&path), Begin::GoOn).unwrap();
+        assert!(records.has(&record("0e31", Outcome::Ok).key));
         assert!(
             Records::open(Some(&path), Begin::Anew)
                 .unwrap()

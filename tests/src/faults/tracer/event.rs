@@ -111,6 +111,14 @@ impl Syscall {
             | libc::SYS_setxattr
             | libc::SYS_lsetxattr
             | libc::SYS_removexattr
+            | libc::SYS_stat
+            | libc::SYS_lstat
+            | libc::SYS_access
+            | libc::SYS_readlink
+            | libc::SYS_statfs
+            | libc::SYS_chdir
+            | libc::SYS_getxattr
+            | libc::SYS_lgetxattr
             | libc::SYS_execve => self.text(args[0]),
             libc::SYS_rename | libc::SYS_link | libc::SYS_symlink | libc::SYS_mount => {
                 format!("{} {}", self.text(args[0]), self.text(args[1]))
@@ -124,6 +132,11 @@ impl Syscall {
             | libc::SYS_fchmodat2
             | libc::SYS_fchownat
             | libc::SYS_utimensat
+            | libc::SYS_newfstatat
+            | libc::SYS_statx
+            | libc::SYS_faccessat
+            | libc::SYS_faccessat2
+            | libc::SYS_readlinkat
             | libc::SYS_open_tree
             | libc::SYS_mount_setattr
             | libc::SYS_execveat => self.at(args[0], args[1]),
@@ -137,6 +150,7 @@ impl Syscall {
             libc::SYS_symlinkat => {
                 format!("{} {}", self.text(args[0]), self.at(args[1], args[2]))
             }
+            libc::SYS_inotify_add_watch => self.text(args[1]),
             libc::SYS_kill | libc::SYS_tkill | libc::SYS_exit_group => {
                 format!("{}", args[0].cast_signed())
             }
@@ -170,44 +184,10 @@ impl Syscall {
         }
     }
 
-    /// Where in the program the call comes from: the nearest address in the program's own file, counted from where it is mapped. It is found
-    /// among the first words of the stack, so it is a hint for people, as for `addr2line`, and not a proof.
-    pub(crate) fn caller(&self) -> Option<u64> {
-        let program = fs::read_link(format!("/proc/{}/exe", self.tid)).ok()?;
-        let program = program.to_string_lossy();
-        let maps = fs::read_to_string(format!("/proc/{}/maps", self.tid)).ok()?;
-        let of_program: Vec<(u64, u64, bool)> = maps
-            .lines()
-            .filter(|line| line.ends_with(program.as_ref()))
-            .filter_map(range)
-            .collect();
-        let base = of_program.first()?.0;
-        let inside = |address: u64| {
-            of_program
-                .iter()
-                .any(|(from, to, code)| *code && (*from..*to).contains(&address))
-        };
-        if inside(self.registers.rip) {
-            return Some(self.registers.rip - base);
-        }
-        read(self.tid, self.registers.rsp, 512)
-            .chunks_exact(8)
-            .filter_map(|bytes| bytes.try_into().ok().map(u64::from_le_bytes))
-            .find(|address| inside(*address))
-            .map(|address| address - base)
+    /// Where the thread's stack ends, and its next instruction.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        (self.registers.rsp, self.registers.rip)
     }
-}
-
-/// From, to, and whether it is code: a line of `/proc/PID/maps`.
-fn range(line: &str) -> Option<(u64, u64, bool)> {
-    let mut words = line.split(' ');
-    let (from, to) = words.next()?.split_once('-')?;
-    let code = words.next()?.contains('x');
-    Some((
-        u64::from_str_radix(from, 16).ok()?,
-        u64::from_str_radix(to, 16).ok()?,
-        code,
-    ))
 }
 
 /// Memory of another process; what cannot be read is not there.

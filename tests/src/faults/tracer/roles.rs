@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use nix::libc;
+
 /// What a process is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
@@ -86,6 +88,30 @@ impl Role {
     }
 }
 
+/// How a process of this role ended, if by a mistake of its own: by a signal that says so, or with the exit code of a panic.
+pub(super) fn crash(role: Role, raw: i32) -> Option<String> {
+    const PANICKED: i32 = 101;
+    const SIGNALS: [i32; 7] = [
+        libc::SIGABRT,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGILL,
+        libc::SIGSEGV,
+        libc::SIGSYS,
+        libc::SIGTRAP,
+    ];
+    let (code, signal) = (libc::WEXITSTATUS(raw), libc::WTERMSIG(raw));
+    if role == Role::Container {
+        None
+    } else if libc::WIFEXITED(raw) && code == PANICKED {
+        Some(format!("ended with code {code}"))
+    } else if libc::WIFSIGNALED(raw) && SIGNALS.contains(&signal) {
+        Some(format!("ended by signal {signal}"))
+    } else {
+        None
+    }
+}
+
 fn cleans_up(words: &[&str]) -> bool {
     words
         .windows(2)
@@ -145,6 +171,17 @@ mod tests {
         assert!(programs.knows(&["x"], Path::new("/usr/bin/runc")));
         assert!(programs.knows(&["runc", "init"], Path::new("/memfd:a")));
         assert!(!programs.knows(&["sh"], Path::new("/bin/sh")));
+    }
+
+    #[test]
+    fn a_crash_is_no_end_that_somebody_wanted() {
+        let code = |code: i32| code << 8;
+        assert!(crash(Role::Monitor, libc::SIGSEGV).is_some());
+        assert!(crash(Role::Cli, code(101)).is_some());
+        for raw in [code(0), code(125), libc::SIGKILL, libc::SIGTERM] {
+            assert_eq!(crash(Role::Cli, raw), None);
+        }
+        assert_eq!(crash(Role::Container, libc::SIGSEGV), None);
     }
 
     #[test]
