@@ -178,8 +178,9 @@ impl Matrix<'_> {
         let mut stage = Stage::new(&self.common, path)?;
         let means = (&self.programs, &self.sites);
         let tried = attempt(&mut stage, operation, victim, means, target, recording);
+        let call = tried.met.map(|call| stage.brief(&call));
         let (outcome, detail) = match &tried.result {
-            Ok(_) if !tried.met => (Outcome::Missed, String::new()),
+            Ok(_) if call.is_none() => (Outcome::Missed, String::new()),
             Ok(said) => (Outcome::Ok, stage.brief(said)),
             Err(error) => described(&stage, error),
         };
@@ -190,7 +191,7 @@ impl Matrix<'_> {
         }
         self.note(&Record {
             key: key(operation, victim, target.name()),
-            call: target.shown(),
+            call: call.unwrap_or_else(|| target.shown()),
             outcome,
             detail,
         })

@@ -7,7 +7,7 @@ use nix::libc;
 use rustix::io::Errno;
 
 use super::sites::Sites;
-use super::table::{Known, error_name, errors};
+use super::table::{Known, error_name, possible};
 use crate::faults::matrix::operations::Operation;
 use crate::faults::matrix::options::Victim;
 use crate::faults::matrix::point::{claim_holds, finish, found, is_possible, recovers, watch};
@@ -20,6 +20,8 @@ use crate::harness::output::Output;
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     number: u64,
+    /// Which one of this number it was, from 1 on.
+    nth: u64,
     name: String,
     site: String,
     /// What it was about when it was recorded.
@@ -32,6 +34,8 @@ pub(super) struct Call {
 pub(super) struct Recording {
     /// By the victim's name, in the order of their first appearance.
     pub(super) calls: BTreeMap<&'static str, Vec<Call>>,
+    /// How many calls of each number a victim has made.
+    counts: BTreeMap<(&'static str, u64), u64>,
     /// The names of calls that the table does not know.
     pub(super) unknown: BTreeSet<String>,
     /// What the command printed, without what is different each time.
@@ -64,16 +68,29 @@ impl<'a> Target<'a> {
         format!("{:08x}", self.hash)
     }
 
+    /// The site of a call if it is this one, the nth of its number: by the site, or else by its place among those of its number. What lies
+    /// on a stack from earlier is not always the same, so the first alone would miss some.
+    fn met(&self, call: &Syscall, nth: u64, sites: &Sites) -> Option<String> {
+        let fails = match possible(call) {
+            Known::Errors(errors) => errors.contains(&self.error),
+            Known::Excluded | Known::Unknown => false,
+        };
+        if !fails {
+            return None;
+        }
+        let site = sites.site(call)?;
+        (site == self.call.site || nth == self.call.nth).then_some(site)
+    }
+
     /// For people.
     pub(super) fn shown(&self) -> String {
         let call = self.call;
-        format!(
-            "{} at {} {} in {}",
-            error_name(self.error),
-            call.name,
-            call.subject,
-            call.site
-        )
+        self.described(&call.subject, &call.site)
+    }
+
+    fn described(&self, subject: &str, site: &str) -> String {
+        let (error, name) = (error_name(self.error), &self.call.name);
+        format!("{error} at {name} {subject} in {site}")
     }
 }
 
@@ -131,7 +148,10 @@ fn note(
     victim: &'static str,
     sites: &Sites,
 ) {
-    let errors = match errors(call.number, &call.args, call.nth_change) {
+    let nth = recording.counts.entry((victim, call.number)).or_default();
+    *nth += 1;
+    let nth = *nth;
+    let errors = match possible(call) {
         Known::Errors(errors) => errors,
         Known::Excluded => return,
         Known::Unknown => {
@@ -146,6 +166,7 @@ fn note(
         let calls = recording.calls.entry(victim).or_default();
         calls.push(Call {
             number: call.number,
+            nth,
             name: call.name(),
             site,
             subject: call.subject(),
@@ -154,9 +175,11 @@ fn note(
     }
 }
 
-/// What became of a point: whether the call was made at all, and what the command said, unless something is wrong.
+/// What became of a point.
 pub(super) struct Tried {
-    pub(super) met: bool,
+    /// The call that failed, for people; none if it was not made.
+    pub(super) met: Option<String>,
+    /// What the command said, unless something is wrong.
     pub(super) result: Result<String>,
 }
 
@@ -170,20 +193,23 @@ pub(super) fn attempt(
     recording: &Recording,
 ) -> Tried {
     sites.forget();
-    let mut met = false;
+    let mut met = None;
+    let mut nth = 0;
     let mut panic = None;
     let mut decide = |call: &Syscall| {
         sites.see(call);
         if call.phase != Phase::Entry {
             return Action::Continue;
         }
-        if met {
+        if met.is_some() {
             panic = panic.take().or_else(|| panic_of(call));
-        } else if call.number == target.call.number
-            && sites.site(call).as_ref() == Some(&target.call.site)
-        {
-            met = true;
-            return Action::Fail(target.error);
+        } else if call.number == target.call.number {
+            nth += 1;
+            let site = target.met(call, nth, sites);
+            met = site.map(|site| target.described(&call.subject(), &site));
+            if met.is_some() {
+                return Action::Fail(target.error);
+            }
         }
         Action::Continue
     };
@@ -314,6 +340,7 @@ mod tests {
     fn the_name_of_a_point_depends_on_call_site_and_error() {
         let call = |site: &str| Call {
             number: 1,
+            nth: 1,
             name: "write".to_owned(),
             site: site.to_owned(),
             subject: String::new(),

@@ -6,6 +6,8 @@
 use nix::libc;
 use rustix::io::Errno;
 
+use crate::faults::tracer::Syscall;
+
 /// The errors that are tried.
 pub(super) const ALL: [(&str, Errno); 6] = [
     ("ENOSPC", Errno::NOSPC),
@@ -132,8 +134,55 @@ pub(super) enum Known {
     Unknown,
 }
 
+/// The errors with which this call can fail.
+pub(super) fn possible(call: &Syscall) -> Known {
+    // Giving a lock up does not fail, as closing does not: one that is held on would be another fault.
+    let gives_up = if call.is(libc::SYS_fcntl) && LOCKS.contains(&call.args[1]) {
+        call.bytes(call.args[2], 2) == libc::F_UNLCK.to_le_bytes()[..2]
+    } else {
+        call.is(libc::SYS_flock) && call.args[1] & LOCK_UN != 0
+    };
+    if gives_up {
+        return Known::Excluded;
+    }
+    match errors(call.number, &call.args, call.nth_change) {
+        Known::Errors(mut errors) => {
+            if STREAMS.iter().any(|stream| call.is(*stream)) && call.is_without_device(call.args[0])
+            {
+                errors.retain(|error| ![IO, SPACE].contains(error));
+            }
+            Known::Errors(errors)
+        }
+        other => other,
+    }
+}
+
+/// Calls that reach a device only where their descriptor does: behind pipes, sockets and what the kernel makes up itself there is none
+/// that could be full or broken.
+const STREAMS: [i64; 6] = [
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_fcntl,
+    libc::SYS_ioctl,
+];
+
+/// Requests of `ioctl` that only set a flag of a descriptor.
+const FLAGS: [u64; 3] = [libc::FIONBIO, libc::FIOCLEX, libc::FIONCLEX];
+
+const LOCK_UN: u64 = libc::LOCK_UN as u64;
+
+/// Requests of `fcntl` that take a lock or give it up.
+const LOCKS: [u64; 4] = [
+    libc::F_SETLK as u64,
+    libc::F_SETLKW as u64,
+    libc::F_OFD_SETLK as u64,
+    libc::F_OFD_SETLKW as u64,
+];
+
 /// The errors with which a call can fail. One that changes something has a number as such.
-pub(super) fn errors(number: u64, args: &[u64; 6], nth_change: Option<u64>) -> Known {
+fn errors(number: u64, args: &[u64; 6], nth_change: Option<u64>) -> Known {
     let is = |known: &i64| known.cast_unsigned() == number;
     if EXCLUDED.iter().any(|(calls, _)| calls.iter().any(is)) {
         return Known::Excluded;
@@ -145,6 +194,7 @@ pub(super) fn errors(number: u64, args: &[u64; 6], nth_change: Option<u64>) -> K
         libc::SYS_open | libc::SYS_openat | libc::SYS_openat2 => {
             *error != SPACE || nth_change.is_some()
         }
+        libc::SYS_ioctl => !FLAGS.contains(&args[1]),
         libc::SYS_fcntl => of_fcntl(args[1]).contains(error),
         // Without a descriptor it is the allocator's.
         libc::SYS_mmap => args[4] & 0xffff_ffff != 0xffff_ffff,

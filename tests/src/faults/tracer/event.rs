@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::IoSliceMut;
+use std::os::unix::fs::FileTypeExt;
 
 use nix::libc::{self, user_regs_struct};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
@@ -89,6 +90,16 @@ impl Syscall {
             |_| format!("fd {number}"),
             |path| path.to_string_lossy().into_owned(),
         )
+    }
+
+    /// Whether the descriptor is a pipe, a socket, or something else that is no file.
+    pub(crate) fn is_without_device(&self, number: u64) -> bool {
+        let link = format!("/proc/{}/fd/{number}", self.tid);
+        let kind = fs::metadata(link).map(|found| found.file_type());
+        kind.is_ok_and(|kind| {
+            let device = kind.is_char_device() || kind.is_block_device();
+            !kind.is_file() && !kind.is_dir() && !device
+        })
     }
 
     /// What the call is about, as far as its arguments tell: paths, and what descriptors refer to. Before the kernel's work, for people.
