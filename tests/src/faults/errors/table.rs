@@ -153,7 +153,7 @@ pub(super) fn possible(call: &Syscall) -> Known {
             }
             Known::Errors(errors)
         }
-        other => other,
+        other @ (Known::Excluded | Known::Unknown) => other,
     }
 }
 
