@@ -37,7 +37,8 @@ pub(crate) fn play(words: &[String]) -> Option<u8> {
         && word == INIT
     {
         let error = init(parent, Path::new(pipes), command);
-        eprintln!("{NAME}: {error:#}");
+        // Nobody may be there any more who reads it.
+        writeln!(std::io::stderr(), "{NAME}: {error:#}").ok();
         return Some(127);
     }
     let call = Call { words: rest };

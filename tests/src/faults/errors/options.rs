@@ -19,6 +19,8 @@ pub(crate) struct ErrorOptions {
 
 /// Of so many operations a sample has one.
 const OPERATIONS: usize = 3;
+/// And so many points of each of its roles.
+const SAMPLE: u64 = 5;
 
 impl ErrorOptions {
     /// Reads the arguments.
@@ -40,23 +42,29 @@ impl ErrorOptions {
                 other => others.push(other.to_owned()),
             }
         }
+        let common = MatrixOptions::parse(&others)?;
         Ok(ErrorOptions {
-            common: MatrixOptions::parse(&others)?,
+            common: MatrixOptions {
+                sample: common.sample.map(|_| SAMPLE),
+                ..common
+            },
             errors,
             point,
         })
     }
 
-    /// The operations, with their numbers in the table. Of a sample they are some, chosen by the seed.
+    /// The operations, numbered. Of a sample they are some, chosen by the seed.
     pub(super) fn operations(&self) -> Vec<(usize, &'static Operation)> {
-        let all = self.common.operations.iter().copied().enumerate();
         let seed = usize::try_from(self.common.seed).unwrap_or(0);
-        match self.common.sample {
-            None => all.collect(),
-            Some(_) => all
-                .filter(|(number, _)| (number + seed).is_multiple_of(OPERATIONS))
-                .collect(),
-        }
+        let chosen = |(number, _): &(usize, _)| {
+            self.common.sample.is_none() || (number + seed).is_multiple_of(OPERATIONS)
+        };
+        let all = self.common.operations.iter().copied().enumerate();
+        // Numbered anew, because the roles of a sample take turns.
+        all.filter(chosen)
+            .map(|(_, operation)| operation)
+            .enumerate()
+            .collect()
     }
 }
 

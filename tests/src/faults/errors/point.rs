@@ -220,8 +220,10 @@ pub(super) fn attempt(
         let mut traced = watched.noted(stage);
         traced.crashes.extend(panic);
         judge(stage, operation, &traced, recording)?;
-        recovers(stage, operation, u64::from(target.hash)).map_err(panics_first)?;
-        Ok(brief_of(&traced.output))
+        let said = brief_of(&traced.output);
+        recovers(stage, operation, u64::from(target.hash))
+            .map_err(|error| afterwards(error, &said))?;
+        Ok(said)
     });
     Tried { met, result }
 }
@@ -306,12 +308,17 @@ fn names(stage: &Stage<'_>) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// A later command that panics is a panic, whatever else it is.
-fn panics_first(error: anyhow::Error) -> anyhow::Error {
-    match found(&error) {
-        Some(wrong) if wrong.what.contains(PANICKED) => trouble(Outcome::Panic, wrong.what.clone()),
-        Some(_) | None => error,
-    }
+/// What is wrong later, with what the command itself had said. A later command that panics is a panic, whatever else it is.
+fn afterwards(error: anyhow::Error, said: &str) -> anyhow::Error {
+    let Some(wrong) = found(&error) else {
+        return error;
+    };
+    let outcome = if wrong.what.contains(PANICKED) {
+        Outcome::Panic
+    } else {
+        wrong.outcome
+    };
+    trouble(outcome, format!("{}; after {said}", wrong.what))
 }
 
 /// The end of the command in one line.

@@ -150,6 +150,10 @@ pub(super) fn possible(call: &Syscall) -> Known {
             if STREAMS.iter().any(|stream| call.is(*stream)) && call.is_without_device(call.args[0])
             {
                 errors.retain(|error| ![IO, SPACE].contains(error));
+                // What is read lies in memory already.
+                if call.is(libc::SYS_read) {
+                    errors.retain(|error| *error != MEMORY);
+                }
             }
             Known::Errors(errors)
         }
