@@ -289,9 +289,15 @@ fn judge(
 
 /// Whether there is a line of an error, and more in it than the kernel's own words.
 fn speaks(text: &str) -> bool {
+    let names = |line: &str| {
+        // The kernel's words alone name nothing, and one of them has a slash.
+        let words = line.split(" (os error").next().unwrap_or_default();
+        let bare = words.len() < line.len();
+        words.contains([':', '"']) || (!bare && words.contains('/'))
+    };
     text.lines()
         .filter_map(|line| line.strip_prefix("Error: "))
-        .any(|line| line.contains([':', '/', '"']) && !line.starts_with("os error"))
+        .any(names)
 }
 
 /// Standard output, without ids.

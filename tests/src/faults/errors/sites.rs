@@ -257,7 +257,7 @@ mod tests {
     fn functions_have_owners() {
         assert_eq!(owner(ENGINE_FRAME), Owner::Engine);
         let method =
-            "_ZN60_$LT$ctr_sys..lock..Lock$u20$as$u20$core..Drop$GT$4drop17h0123456789abcdefE";
+            "_ZN50_$LT$ctr_sys..lock..Lock$u20$as$u20$core..Drop$GT$4drop17h0123456789abcdefE";
         assert_eq!(owner(method), Owner::Engine);
         assert_eq!(plain(method), "<ctr_sys::lock::Lock as core::Drop>::drop");
         assert_eq!(
