@@ -30,6 +30,7 @@ use rustix::process::WaitOptions;
 
 pub(crate) use event::{Phase, Syscall};
 pub(crate) use roles::{Programs, Role};
+pub(crate) use start::is_alive;
 use tasks::{Pending, Tasks};
 
 use crate::harness::output::Output;
@@ -153,7 +154,12 @@ impl Tracer<'_, '_> {
         rustix::process::kill_process(start::pid(self.root)?, rustix::process::Signal::CONT)
             .context("let the command go on")?;
         for (pid, role) in self.plan.attach {
-            self.attach(*pid, *role)?;
+            let attached = self.attach(*pid, *role);
+            // One that has ended meanwhile is none to be traced.
+            if attached.is_err() && !start::is_alive(*pid)? {
+                continue;
+            }
+            attached?;
         }
         while !self.tasks.is_empty() {
             let options = WaitOptions::from_bits_retain(

@@ -9,9 +9,9 @@ use anyhow::{Result, bail};
 use super::operations::{Before, CREATE, NAME, Operation, Presence};
 use super::options::Victim;
 use super::record::Outcome;
-use super::stage::{Stage, Trouble, ids_in, lives, trouble};
+use super::stage::{Stage, Trouble, ids_in, trouble};
 use crate::faults::tracer::{
-    Action, Decide, Interest, Phase, Plan, Programs, Role, Syscall, Traced, Until, trace,
+    Action, Decide, Interest, Phase, Plan, Programs, Role, Syscall, Traced, Until, is_alive, trace,
 };
 use crate::harness::wait;
 
@@ -248,7 +248,7 @@ fn settles(stage: &Stage<'_>, operation: &Operation) -> Result<()> {
         for (_, seen) in &last {
             good &= SETTLED.contains(&seen.status.as_str());
             if matches!(seen.status.as_str(), "running" | "paused") {
-                good &= lives(seen.pid)?;
+                good &= is_alive(seen.pid)?;
             }
         }
         Ok(good.then_some(()))

@@ -345,14 +345,6 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Whether a process lives.
-pub(crate) fn lives(pid: i32) -> Result<bool> {
-    match Process::open(pid)? {
-        None => Ok(false),
-        Some(process) => Ok(!process.ends_within(Duration::ZERO)?),
-    }
-}
-
 /// The ids of containers in a text.
 pub(crate) fn ids_in(text: &str) -> Vec<String> {
     text.split(|letter: char| !letter.is_ascii_hexdigit())

@@ -12,6 +12,7 @@ use rustix::process::WaitOptions;
 
 use crate::harness::collect::{Stream, collect};
 use crate::harness::output::Output;
+use crate::harness::process::Process;
 
 /// How long the output of a command that has ended may stay open: the monitor or a helper has it, too, if it was killed in between.
 const PIPES_CLOSE: Duration = Duration::from_secs(5);
@@ -80,6 +81,14 @@ impl Started {
             stdout: self.stdout.bytes(),
             stderr: self.stderr.bytes(),
         }
+    }
+}
+
+/// Whether a process is there and no zombie.
+pub(crate) fn is_alive(pid: i32) -> Result<bool> {
+    match Process::open(pid)? {
+        None => Ok(false),
+        Some(process) => Ok(!process.ends_within(Duration::ZERO)?),
     }
 }
 
