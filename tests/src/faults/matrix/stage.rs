@@ -14,7 +14,7 @@ use super::record::Outcome;
 use crate::harness::leaks::{Before as Found, MountScope, Place};
 use crate::harness::machine::container_cgroups;
 use crate::harness::output::Output;
-use crate::harness::process::{Process, marked};
+use crate::harness::process::marked;
 use crate::harness::program::Call;
 use crate::harness::tree::{directory, remove, write};
 use crate::harness::wait;
