@@ -86,7 +86,7 @@ fn running_steps(target: &Path) -> Vec<(String, Step<'_>)> {
     steps.push(("man pages and completions".to_owned(), pages));
     let suite = Box::new(|| integration::all_rounds(target));
     steps.push(("integration".to_owned(), suite));
-    for name in ["kill-matrix", "error-matrix", "race"] {
+    for name in ["kill-matrix", "error-matrix", "race", "power-loss"] {
         let sample = Box::new(move || faults::sample(name));
         steps.push((format!("{name}: a sample"), sample));
     }

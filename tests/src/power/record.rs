@@ -11,6 +11,9 @@ use nix::libc;
 use super::disk::{BASE, Change, Kind, Node};
 use crate::faults::tracer::{Action, Phase, Role, Syscall};
 
+/// `FALLOC_FL_KEEP_SIZE` of `fallocate(2)`.
+const KEEP_SIZE: u64 = libc::FALLOC_FL_KEEP_SIZE as u64;
+
 /// Something in the order in which it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
@@ -102,6 +105,8 @@ impl Recorder {
             }
             libc::SYS_write | libc::SYS_pwrite64 => self.write(call),
             libc::SYS_ftruncate => self.length(call, args[1]),
+            // Room for later: neither the length nor what is in it changes.
+            libc::SYS_fallocate if args[1] == KEEP_SIZE => None,
             libc::SYS_fallocate => self.length(call, args[2].checked_add(args[3])?),
             libc::SYS_fsync | libc::SYS_fdatasync => {
                 let node = self.node(&call.descriptor(args[0]))?;
