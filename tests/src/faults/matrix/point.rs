@@ -27,6 +27,9 @@ const SETTLED: &[&str] = &["created", "initialized", "running", "paused", "exite
 /// Statuses of a container that has ended.
 const ENDED: &[&str] = &["stopped", "exited"];
 
+/// How a command is refused while a stop is under way.
+const STOPPING: &str = "it is stopping since";
+
 /// What became of it.
 #[derive(Debug)]
 pub(crate) struct Tried {
@@ -205,7 +208,15 @@ pub(crate) fn recovers(stage: &mut Stage<'_>, operation: &Operation, point: u64)
     stage.list()?;
     let number = usize::try_from(point)? % operation.next.len();
     let next = &operation.next[number];
-    let follow_up = stage.ctr(next.words)?;
+    let mut follow_up = stage.ctr(next.words)?;
+    // A process that was killed may have ended before its monitor says so; a status that stays is found all the same.
+    wait::within(Duration::from_secs(5), || {
+        if follow_up.code != 0 && follow_up.err().contains(STOPPING) {
+            follow_up = stage.ctr(next.words)?;
+            return Ok(None);
+        }
+        Ok(Some(()))
+    })?;
     let words = format!("{}{}", follow_up.out(), follow_up.err());
     let refused = next.refusals.iter().any(|text| words.contains(text));
     if follow_up.code != 0 && !refused {
